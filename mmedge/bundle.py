@@ -1,0 +1,233 @@
+"""The bundle: a folder ``NAME.mmedge/`` with graphs, manifest, golden samples and reports.
+
+``manifest.json`` is the bundle's commit: files carry a part of their content's hash
+in their name, the manifest is written last, and a file that it does not name does not
+exist. A bundle may also live in memory, while it is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mmedge.errors import ArtefactError, ConfigError
+from mmedge.manifest import MAX_MANIFEST_BYTES, FileRef, Manifest, parse_manifest
+
+__all__ = ["MANIFEST", "SUFFIX", "Bundle", "check_target", "file_ref", "open_bundle", "save_bundle"]
+
+MANIFEST = "manifest.json"
+SUFFIX = ".mmedge"
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A manifest and the bytes that it names.
+
+    Attributes:
+        manifest: what the bundle holds.
+        files: file name -> content; a folder's files are read when asked for.
+        path: the folder, or ``None`` for a bundle in memory.
+        digest: SHA-256 of the manifest, which names every file's hash: the bundle's identity.
+    """
+
+    manifest: Manifest
+    files: Mapping[str, bytes]
+    path: Path | None
+    digest: str
+
+    @classmethod
+    def in_memory(cls, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+        """Make a bundle that no folder holds yet."""
+        return cls(manifest, files, None, hashlib.sha256(_encode(manifest)).hexdigest())
+
+    def read(self, ref: FileRef) -> bytes:
+        """Give the content of a file, after its size and hash have been checked.
+
+        Raises:
+            ArtefactError: it is missing, a link, or not what the manifest says.
+        """
+        data = self.files[ref.name]
+        if len(data) != ref.bytes or hashlib.sha256(data).hexdigest() != ref.sha256:
+            raise ArtefactError(
+                f"{self._where(ref)} is not the file that the manifest names (its size or hash "
+                "differs): it was damaged or changed. Copy or export the bundle again."
+            )
+        return data
+
+    def check(self) -> None:
+        """Read every file once, so that all hashes are checked."""
+        for ref in self.manifest.files:
+            self.read(ref)
+
+    def _where(self, ref: FileRef) -> str:
+        return ref.name if self.path is None else str(self.path / ref.name)
+
+
+def file_ref(stem: str, suffix: str, data: bytes) -> FileRef:
+    """Name a content: ``stem-HASH.suffix``, so that another content has another name."""
+    digest = hashlib.sha256(data).hexdigest()
+    return FileRef(name=f"{stem}-{digest[:12]}{suffix}", sha256=digest, bytes=len(data))
+
+
+def open_bundle(path: Path | str) -> Bundle:
+    """Open a bundle's folder; files are checked as they are read.
+
+    Raises:
+        ArtefactError: it is no bundle, or its manifest is not to be trusted.
+        IncompatibleError: it was written by a newer mmedge.
+    """
+    folder = Path(path)
+    if not folder.exists():
+        raise ConfigError(
+            f"there is no bundle at {folder}. Make one with: mmedge export RECIPE -o NAME{SUFFIX}"
+        )
+    if not (folder / MANIFEST).exists():
+        raise ArtefactError(
+            f"{folder} is not a bundle: it has no {MANIFEST}. A bundle is a folder NAME{SUFFIX} "
+            "written by 'mmedge export'."
+        )
+    data = _read_plain(folder / MANIFEST, MAX_MANIFEST_BYTES)
+    manifest = parse_manifest(data)
+    sizes = {ref.name: ref.bytes for ref in manifest.files}
+    return Bundle(manifest, _Folder(folder, sizes), folder, hashlib.sha256(data).hexdigest())
+
+
+def check_target(path: Path, *, replace: bool) -> None:
+    """Refuse a place where a bundle could not be written, before the work is done.
+
+    Raises:
+        ConfigError: wrong suffix, no parent folder, something else is there, or a bundle
+            is there and ``replace`` is false.
+    """
+    if path.suffix != SUFFIX:
+        raise ConfigError(f"a bundle's name ends in {SUFFIX}, not {path.name!r}")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"the folder {path.absolute().parent} does not exist; make it first")
+    if path.is_symlink() or (path.exists() and not (path / MANIFEST).is_file()):
+        raise ConfigError(f"{path} exists and is not a bundle; choose another name")
+    if path.exists() and not replace:
+        raise ConfigError(f"{path} exists already; add --force to replace it")
+
+
+def save_bundle(bundle: Bundle, path: Path | str, *, replace: bool = False) -> Bundle:
+    """Write a bundle as a folder: whole, or not at all.
+
+    A new bundle is written beside its place and renamed. In an existing one, the new
+    files come first, the manifest is replaced last, and what it no longer names is removed.
+
+    Raises:
+        ConfigError: as for `check_target`, or another process is writing there.
+    """
+    folder = Path(path)
+    check_target(folder, replace=replace)
+    contents = {ref.name: bundle.read(ref) for ref in bundle.manifest.files}
+    if folder.exists():
+        _replace(folder, contents, _encode(bundle.manifest))
+    else:
+        _create(folder, contents, _encode(bundle.manifest))
+    return open_bundle(folder)
+
+
+def _create(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> None:
+    staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
+    try:
+        for name, data in contents.items():
+            _write(staged / name, data)
+        _write(staged / MANIFEST, manifest)
+        staged.chmod(0o755)
+        os.rename(staged, folder)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+    _sync_folder(folder.absolute().parent)
+
+
+def _replace(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> None:
+    try:
+        with FileLock(folder / _LOCK, timeout=10):
+            for name, data in contents.items():
+                _write_whole(folder / name, data)
+            _write_whole(folder / MANIFEST, manifest)
+            for stray in folder.iterdir():
+                if stray.name not in {*contents, MANIFEST, _LOCK} and stray.is_file():
+                    stray.unlink()
+    except Timeout as exc:
+        raise ConfigError(f"another process is writing {folder}; try again when it is done") from exc
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
+        return
+    draft = path.with_name(f".{path.name}.part")
+    _write(draft, data)
+    os.replace(draft, path)
+    _sync_folder(path.parent)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # Windows cannot open folders, and needs no flush for a rename
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _encode(manifest: Manifest) -> bytes:
+    return (manifest.model_dump_json(indent=1) + "\n").encode()
+
+
+def _read_plain(path: Path, limit_bytes: int) -> bytes:
+    """Read a plain file of at most ``limit_bytes``; a link could lead out of the bundle."""
+    try:
+        # Not blocking: opening a named pipe would otherwise wait for a writer.
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        handle = os.open(path, flags)
+    except FileNotFoundError as exc:
+        raise ArtefactError(f"{path} is missing from the bundle. Copy or export it again.") from exc
+    except OSError as exc:
+        raise ArtefactError(
+            f"{path} cannot be opened as a plain file ({exc.strerror}): a bundle holds no links "
+            "and no folders. Copy or export it again."
+        ) from exc
+    with open(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or path.is_symlink():
+            raise ArtefactError(f"{path} is not a plain file; a bundle holds nothing else")
+        if status.st_size > limit_bytes:
+            raise ArtefactError(f"{path} has {status.st_size} bytes, {limit_bytes} were expected")
+        return file.read()
+
+
+class _Folder(Mapping[str, bytes]):
+    """The files that the manifest names, read when asked for."""
+
+    def __init__(self, folder: Path, sizes: Mapping[str, int]) -> None:
+        self._folder = folder
+        self._sizes = sizes
+
+    def __getitem__(self, name: str) -> bytes:
+        return _read_plain(self._folder / name, self._sizes[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sizes)
+
+    def __len__(self) -> int:
+        return len(self._sizes)

@@ -1,0 +1,242 @@
+"""A bundle in the making: tokenizers, samples, graphs, and at last a manifest over all."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mmedge.bundle import Bundle, file_ref
+from mmedge.errors import ConfigError, ResourceError
+from mmedge.export.config import ExportConfig
+from mmedge.export.graph import signature, to_onnx
+from mmedge.export.modules import EncoderGraph, FusionGraph, takes_presence
+from mmedge.export.recipe import Recipe
+from mmedge.export.reference import Reference, call, embedding_names
+from mmedge.export.samples import seeded_samples
+from mmedge.export.weights import digest_weights
+from mmedge.manifest import FUSION, PRESENCE, FileRef, GoldenRef, Manifest, Plan
+from mmedge.proof.absence import cost_of_absence
+from mmedge.proof.golden import MAX_BYTES, Golden, Raw
+from mmedge.proof.parity import FP32, Parity
+from mmedge.proof.verify import FRONT_END
+from mmedge.runtime.clips import read_clips
+from mmedge.runtime.preprocess import Preprocessor, make_preprocessor
+from mmedge.specs import Modality, Text
+
+__all__ = ["Draft", "fusion_inputs"]
+
+_log = logging.getLogger(__name__)
+
+Array = NDArray[np.generic]
+MAX_CLIPS = 64
+"""Clips that a proof runs on; more would take long and find nothing new."""
+
+
+class Draft:
+    """A bundle in the making: files by name, graphs by modality."""
+
+    def __init__(self, recipe: Recipe, config: ExportConfig) -> None:
+        self._recipe = recipe
+        self._config = config
+        self._files: dict[str, bytes] = {}
+        self._graphs: dict[str, tuple[FileRef, onnx.ModelProto]] = {}
+        self._tokenizers: dict[str, FileRef] = {}
+        self.modalities = {name: self._adopt(name, m) for name, m in recipe.modalities.items()}
+        self.preprocessors: dict[str, Preprocessor] = {
+            name: make_preprocessor(name, m, self._tokenizer(name))
+            for name, m in self.modalities.items()
+        }
+
+    def samples(self) -> tuple[dict[str, tuple[Raw, ...]], dict[str, tuple[Raw, ...]]]:
+        """Give the raw samples to prove on, and those that travel with the bundle."""
+        config = self._config
+        tokenizers = {name: self._files[ref.name] for name, ref in self._tokenizers.items()}
+        seeded = seeded_samples(self.modalities, tokenizers, config.samples, config.seed)
+        if config.clips is None:
+            return seeded, seeded
+        clips = _read_clips(config.clips, self.modalities)
+        if config.golden == "seeded":
+            return clips, seeded
+        return clips, {name: raws[: config.samples] for name, raws in clips.items()}
+
+    def reference(self, raws: Mapping[str, tuple[Raw, ...]]) -> tuple[Reference, list[str]]:
+        """Wrap the recipe's modules as they will be exported."""
+        encoders = {
+            name: EncoderGraph(name, modality, self._recipe.encoder(name)).eval()
+            for name, modality in self.modalities.items()
+        }
+        columns = {
+            key: column
+            for column, (name, graph) in enumerate(encoders.items())
+            for key in embedding_names(name, graph)
+        }
+        defaults, notes = self._defaults(encoders, raws)
+        head = self._recipe.head
+        return Reference(
+            encoders, FusionGraph(head, columns, self._recipe.tasks, defaults).eval()
+        ), notes
+
+    def add_encoder(self, name: str, graph: EncoderGraph, golden: Golden) -> None:
+        """Export one modality's graph."""
+        outputs = ["embedding" if golden.embeddings[name][name].ndim == 2 else "tokens"]
+        outputs += ["mask"] if graph.has_mask else []
+        taps = {} if graph.front_end is None else {FRONT_END: FRONT_END}
+        self._add(
+            name, to_onnx(f"encoder {name!r}", graph, _pair(golden.inputs[name]), outputs, taps)
+        )
+
+    def add_fusion(self, reference: Reference, golden: Golden) -> None:
+        """Export the fusion head."""
+        model = to_onnx(
+            "the fusion head",
+            reference.fusion,
+            _pair(fusion_inputs(golden)),
+            list(self._recipe.tasks),
+        )
+        self._add(FUSION, model)
+
+    def unproven(self, golden: Golden) -> Bundle:
+        """Put the bundle together in memory, to prove it on these samples."""
+        return self._bundle(golden, {}, "seeded")
+
+    def finish(self, golden: Golden, parity: Parity) -> Bundle:
+        """Put the bundle together, its report included."""
+        report = {"parity": parity.to_json(), "absence": cost_of_absence(golden, self._recipe.tasks)}
+        text = json.dumps(report, indent=1) + "\n"
+        return self._bundle(
+            golden, {"parity": self._file("parity", ".json", text.encode())}, self._config.golden
+        )
+
+    def _bundle(
+        self, golden: Golden, reports: dict[str, FileRef], source: Literal["seeded", "clips"]
+    ) -> Bundle:
+        recipe = self._recipe
+        packed, count = _pack(golden, self._config.samples if reports else golden.samples)
+        manifest = Manifest(
+            name=recipe.name or self._config.out.stem,
+            made_by={p: version(p) for p in ("mmedge", "torch", "onnx", "onnxscript")},
+            weights_sha256=digest_weights(recipe.trained()),
+            presence=tuple(self.modalities),
+            modalities=self.modalities,
+            tasks=dict(recipe.tasks),
+            graphs={name: signature(model) for name, (_, model) in self._graphs.items()},
+            plans={
+                "fp32": Plan(
+                    precision="fp32",
+                    target="any",
+                    graphs={name: ref for name, (ref, _) in self._graphs.items()},
+                    tolerances=FP32,
+                )
+            },
+            tokenizers=self._tokenizers,
+            golden=GoldenRef(
+                file=self._file("golden", ".npz", packed), samples=count, source=source
+            ),
+            reports=reports,
+        )
+        return Bundle.in_memory(manifest, dict(self._files))
+
+    def _add(self, name: str, model: onnx.ModelProto) -> None:
+        data = model.SerializeToString(deterministic=True)
+        self._graphs[name] = (self._file(name, ".onnx", data), model)
+
+    def _file(self, stem: str, suffix: str, data: bytes) -> FileRef:
+        ref = file_ref(stem, suffix, data)
+        self._files[ref.name] = data
+        return ref
+
+    def _adopt(self, name: str, modality: Modality) -> Modality:
+        """Take a text's tokenizer into the bundle."""
+        if not isinstance(modality, Text):
+            return modality
+        path = self._recipe.folder / modality.tokenizer
+        if not path.is_file():
+            raise ConfigError(f"modality {name!r}: there is no tokenizer file {path}")
+        ref = self._file(f"tokenizer-{name}", ".json", path.read_bytes())
+        self._tokenizers[name] = ref
+        return modality.model_copy(update={"tokenizer": ref.name})
+
+    def _tokenizer(self, name: str) -> bytes | None:
+        ref = self._tokenizers.get(name)
+        return None if ref is None else self._files[ref.name]
+
+    def _defaults(
+        self, encoders: Mapping[str, EncoderGraph], raws: Mapping[str, tuple[Raw, ...]]
+    ) -> tuple[dict[str, Tensor], list[str]]:
+        """Find what an absent slot holds for a head that does not know presence."""
+        head = self._recipe.head
+        if takes_presence(head.module):
+            return {}, []
+        if head.absent is None:
+            raise ConfigError(
+                "the fusion head has no parameter 'presence', so mmedge has to know what it "
+                "sees for an absent modality: Fusion(module=head, absent='mean'), or "
+                "absent={name: tensor}"
+            )
+        if head.absent != "mean":
+            missing = sorted(set(encoders) - set(head.absent))
+            if missing:
+                raise ConfigError(f"Fusion(absent=...) gives no tensor for {missing}")
+            return {name: head.absent[name] for name in encoders}, []
+        means = {}
+        for name, graph in encoders.items():
+            arrays = [self.preprocessors[name](raw) for raw in raws[name]]
+            feeds = [torch.from_numpy(np.stack([a[key] for a in arrays])) for key in arrays[0]]
+            means[name] = call(f"encoder {name!r}", graph, feeds)[0].mean(dim=0)
+        what = f"{len(next(iter(raws.values())))} "
+        what += "samples of seeded noise; give --clips for a meaningful default"
+        if self._config.clips is not None:
+            what = f"{len(next(iter(raws.values())))} clips"
+        return means, [f"absent modalities get their mean embedding over {what}"]
+
+
+def _read_clips(
+    path: Path, modalities: Mapping[str, Modality]
+) -> dict[str, tuple[Raw, ...]]:
+    """Read the clips that have every modality."""
+    complete = []
+    for clip in read_clips(path, modalities):
+        raw = clip.load()
+        if set(raw) == set(modalities):
+            complete.append(raw)
+        if len(complete) == MAX_CLIPS:
+            break
+    if not complete:
+        raise ConfigError(
+            f"{path} has no clip with all of {sorted(modalities)}; the proof needs at least one"
+        )
+    return {name: tuple(raw[name] for raw in complete) for name in modalities}
+
+
+def _pack(golden: Golden, count: int) -> tuple[bytes, int]:
+    """Pack as many samples as the size limit allows."""
+    count = min(count, golden.samples)
+    for fewer in range(count, 0, -1):
+        packed = golden.first(fewer).to_bytes()
+        if len(packed) <= MAX_BYTES:
+            if fewer < count:
+                _log.warning("%d of %d golden samples fit into 16 MB", fewer, count)
+            return packed, fewer
+    raise ResourceError("not even one golden sample fits into 16 MB; use smaller inputs")
+
+
+def _pair(inputs: Mapping[str, Array]) -> dict[str, Tensor]:
+    """Give an example batch of 2: a batch of 1 would be taken for a constant."""
+    return {name: torch.from_numpy(np.resize(a, (2, *a.shape[1:]))) for name, a in inputs.items()}
+
+
+def fusion_inputs(golden: Golden) -> dict[str, Array]:
+    """Give the head's inputs for the full set of modalities."""
+    inputs = {key: array for arrays in golden.embeddings.values() for key, array in arrays.items()}
+    inputs[PRESENCE] = np.ones((golden.samples, len(golden.embeddings)), dtype=bool)
+    return inputs

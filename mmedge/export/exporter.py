@@ -1,0 +1,130 @@
+"""From a recipe to a bundle that has been proven equal to the trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from mmedge.bundle import Bundle, check_target, save_bundle
+from mmedge.errors import ConfigError, ProofError
+from mmedge.export.config import ExportConfig
+from mmedge.export.diagnosis import first_difference
+from mmedge.export.draft import Draft, fusion_inputs
+from mmedge.export.recipe import Recipe
+from mmedge.export.reference import Reference, run_golden
+from mmedge.export.weights import check_finite, load_weights
+from mmedge.manifest import FUSION
+from mmedge.proof.golden import Golden
+from mmedge.proof.parity import FP32, Finding, Parity
+from mmedge.proof.verify import verify
+
+__all__ = ["Exported", "export_bundle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A bundle on disk, and the proof that it passed, with what the user should know."""
+
+    bundle: Bundle
+    parity: Parity
+
+
+def export_bundle(
+    recipe: Recipe, config: ExportConfig, on_stage: Callable[[str], None] = lambda _: None
+) -> Exported:
+    """Export a recipe, prove the graphs against torch, and write the bundle.
+
+    Args:
+        recipe: from `load_recipe`, or made in code.
+        config: where to, from which weights, proven on what.
+        on_stage: told the name of each stage as it begins.
+
+    Raises:
+        ConfigError: the recipe's parts do not fit each other.
+        ArtefactError: the weights are damaged, unsafe, or another model's.
+        IncompatibleError: a module cannot become a graph that TensorRT 10.3 imports.
+        ProofError: a graph's numbers are not the trained model's. Nothing is written.
+    """
+    check_target(config.out, replace=config.replace)
+    on_stage("weights")
+    notes = _load(recipe, config.weights)
+    draft = Draft(recipe, config)
+    on_stage("samples")
+    proof_raws, shipped_raws = draft.samples()
+    reference, absent_notes = draft.reference(proof_raws)
+    golden = run_golden(reference, proof_raws, draft.preprocessors)
+    for name in recipe.modalities:
+        on_stage(f"graph {name}")
+        draft.add_encoder(name, reference.encoders[name], golden)
+    on_stage(f"graph {FUSION}")
+    draft.add_fusion(reference, golden)
+    on_stage("parity")
+    parity = _prove(draft, reference, golden)
+    if shipped_raws is not proof_raws:
+        golden = run_golden(reference, shipped_raws, draft.preprocessors)
+    on_stage("write")
+    parity = replace(
+        parity, inputs="clips" if config.clips else "seeded", notes=(*notes, *absent_notes)
+    )
+    bundle = save_bundle(draft.finish(golden, parity), config.out, replace=config.replace)
+    return Exported(bundle, parity)
+
+
+def _load(recipe: Recipe, weights: tuple[str, ...]) -> list[str]:
+    notes = []
+    for each in weights:
+        name, equals, path = each.partition("=")
+        if not equals:
+            notes += load_weights(recipe.trained(), Path(each))
+        elif name == FUSION:
+            notes += load_weights(recipe.head.module, Path(path))
+        elif name in recipe.encoders:
+            notes += load_weights(recipe.encoder(name).module, Path(path))
+        else:
+            raise ConfigError(
+                f"--weights {each}: {name!r} is neither {FUSION!r} nor one of the encoders "
+                f"{sorted(recipe.encoders)}"
+            )
+    trained = recipe.trained().float().cpu().eval().requires_grad_(False)
+    check_finite(trained, "the model")
+    return notes
+
+
+def _prove(draft: Draft, reference: Reference, golden: Golden) -> Parity:
+    """Hold the graphs against torch, in memory, before anything is written."""
+    parity = verify(draft.unproven(golden))
+    failure = parity.first_failure
+    if failure is not None:
+        raise ProofError(f"{_describe(failure)} {_blame(failure, reference, golden)}")
+    return parity
+
+
+def _describe(finding: Finding) -> str:
+    present = f" with {finding.subset} present" if finding.subset else ""
+    return (
+        f"parity failed at {finding.point}{present}: sample {finding.sample}, batch "
+        f"{finding.batch}, largest error {finding.error:.3g}, {finding.ratio:.3g} times what is "
+        "allowed. Nothing was written."
+    )
+
+
+def _blame(finding: Finding, reference: Reference, golden: Golden) -> str:
+    """Name the first module beyond tolerance, in the graph where the finding was made."""
+    where = finding.point.partition("/")[0]
+    inputs, outputs = fusion_inputs(golden), list(golden.outputs)
+    graph: nn.Module = reference.fusion
+    if where in reference.encoders:
+        graph, inputs = reference.encoders[where], dict(golden.inputs[where])
+        outputs = list(golden.embeddings[where])
+    found = first_difference(f"graph {where!r}", graph, inputs, outputs, FP32["cpu"])
+    if found is None:
+        return "No module differs by itself: look at the forward pass around them."
+    path, at_module = found
+    return (
+        f"The first module that differs is {path!r} (error {at_module.error:.3g} at sample "
+        f"{at_module.sample}): its ONNX form computes something else than torch. Write it with "
+        "other operations."
+    )

@@ -1,0 +1,177 @@
+"""One torch module -> one ONNX graph that every stage after this can rely on.
+
+Opset 20 and IR version 10, weights inside, a batch that is dynamic, operators that
+TensorRT 10.3 has, names that can be read, and the same bytes for the same input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from mmedge.errors import IncompatibleError, ResourceError
+from mmedge.export.names import rename, scope_of
+from mmedge.export.operators import ALLOWED
+from mmedge.export.watch import watching
+from mmedge.manifest import MAX_FILE_BYTES
+from mmedge.specs import GraphSpec, TensorSpec
+
+__all__ = ["IR_VERSION", "OPSET", "signature", "to_onnx"]
+
+OPSET = 20
+IR_VERSION = 10
+MAX_BATCH = 4096
+_WRAPPED = "module."
+
+
+def to_onnx(
+    what: str,
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    taps: Mapping[str, str] | None = None,
+) -> onnx.ModelProto:
+    """Export a module.
+
+    Args:
+        what: the graph, as the subject of an error message.
+        module: called with the inputs by position; gives a tuple.
+        inputs: name -> example with a batch of at least 2 (a batch of 1 would be taken
+            for a constant).
+        outputs: names, in the order of the tuple.
+        taps: submodule path -> name that its (first) output keeps inside the graph.
+
+    Raises:
+        IncompatibleError: torch cannot trace it, or the graph would need an operator that
+            TensorRT 10.3 does not have.
+        ResourceError: more than 2 GB of weights.
+    """
+    taps = taps or {}
+    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+    with _quiet(), torch.no_grad():
+        try:
+            program = torch.onnx.export(
+                _Tapped(module, list(taps)).eval(),
+                tuple(inputs.values()),
+                dynamo=True,
+                opset_version=OPSET,
+                # One entry: the wrapper takes all inputs as *args.
+                dynamic_shapes=((*({0: batch} for _ in inputs),),),
+                input_names=list(inputs),
+                output_names=[*outputs, *taps.values()],
+                external_data=False,
+                verbose=False,
+            )
+        except (torch.onnx.errors.OnnxExporterError, RuntimeError) as exc:
+            raise IncompatibleError(_explain(what, exc)) from exc
+    assert program is not None  # dynamo=True always returns a program
+    model = program.model_proto
+    del model.graph.output[len(outputs) :]
+    _check_operators(what, model)
+    _tidy(model, {*inputs, *outputs, *taps.values()})
+    if model.ByteSize() >= MAX_FILE_BYTES:
+        raise ResourceError(f"{what}: its weights exceed the 2 GB that one ONNX file can hold")
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def signature(model: onnx.ModelProto) -> GraphSpec:
+    """Read a graph's inputs and outputs; axis 0 is the batch."""
+    return GraphSpec(
+        inputs=tuple(_tensor_spec(value) for value in model.graph.input),
+        outputs=tuple(_tensor_spec(value) for value in model.graph.output),
+    )
+
+
+class _Tapped(nn.Module):
+    """Adds the outputs of named submodules to those of a module."""
+
+    def __init__(self, module: nn.Module, paths: Sequence[str]) -> None:
+        super().__init__()
+        self.module = module
+        self._paths = list(paths)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        with watching(self.module, self._paths) as seen:
+            outputs = self.module(*inputs)
+        return (*outputs, *(seen[path] for path in self._paths))
+
+
+def _check_operators(what: str, model: onnx.ModelProto) -> None:
+    functions = {function.name for function in model.functions}
+    for node in model.graph.node:
+        if node.domain in ("", "ai.onnx") and node.op_type in ALLOWED:
+            continue
+        kind = "a function" if node.op_type in functions else "the operator"
+        raise IncompatibleError(
+            f"{what}: module {scope_of(node, _WRAPPED) or '(top)'!r} needs {kind} "
+            f"{node.domain + '.' if node.domain else ''}{node.op_type}, which TensorRT 10.3 does "
+            "not import. Write that module with other operations, or move the work into the "
+            "front-end's specification."
+        )
+
+
+def _tidy(model: onnx.ModelProto, keep: set[str]) -> None:
+    """Readable names; nothing that differs from run to run or tells of this machine."""
+    rename(model.graph, _WRAPPED, keep)
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    graph = model.graph
+    for value in (*graph.input, *graph.output):
+        del value.metadata_props[:]
+    for tensor in graph.initializer:
+        del tensor.metadata_props[:]
+        tensor.doc_string = ""
+    del graph.value_info[:]
+    del graph.metadata_props[:]
+    del model.metadata_props[:]
+    graph.name = "mmedge"
+    model.producer_name, model.producer_version = "mmedge", ""
+    model.ir_version = IR_VERSION
+
+
+def _tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    kind = value.type.tensor_type
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+    sizes = [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
+    fixed = [size for size in sizes[1:] if not isinstance(size, int)]
+    if not sizes or isinstance(sizes[0], int) or fixed:
+        raise IncompatibleError(
+            f"tensor {value.name!r} came out with shape {sizes}: the batch (axis 0) has to be "
+            "dynamic and every other dimension fixed. Look for sizes read from the tensor, such "
+            "as x.view(x.size(0), ...), or for a fixed batch."
+        )
+    return TensorSpec(name=value.name, dtype=dtype, shape=("batch", *sizes[1:]))
+
+
+def _explain(what: str, exc: BaseException) -> str:
+    """Say in one line what torch says in a hundred."""
+    while exc.__cause__ is not None:
+        exc = exc.__cause__
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    reason = lines[0] if lines else type(exc).__name__
+    return (
+        f"{what} cannot become an ONNX graph: {type(exc).__name__}: {reason[:400]} "
+        "The forward pass must not branch on values of tensors, and must not fix the batch."
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch's own warnings about its internals away from the user."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

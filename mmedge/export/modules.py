@@ -1,0 +1,246 @@
+"""The torch modules that become graphs: an encoder with its front-end, a head with presence.
+
+They are the reference of the parity proof as well: what is exported is what is compared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mmedge.errors import ConfigError
+from mmedge.export.recipe import Encoder, Fusion
+from mmedge.manifest import PRESENCE
+from mmedge.models.log_mel import LogMelFrontEnd
+from mmedge.models.normalise import NormaliseFrontEnd
+from mmedge.specs import Image, Modality, Regression, Sound, Task
+
+__all__ = ["EncoderGraph", "FusionGraph", "takes_presence", "task_width"]
+
+
+class EncoderGraph(nn.Module):
+    """Raw input -> front-end -> encoder -> embedding (and a mask of the tokens)."""
+
+    def __init__(self, name: str, modality: Modality, encoder: Encoder) -> None:
+        super().__init__()
+        self.name = name
+        self.front_end = encoder.front_end or _front_end(modality)
+        self.encoder = encoder.module
+        self._output = encoder.output
+        self._mask = encoder.mask
+        self._arguments = _positional_count(encoder.module)
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether a mask of the tokens is a second output."""
+        return self._mask is not None
+
+    def forward(self, *raw: Tensor) -> tuple[Tensor, ...]:
+        """Give the embedding, then the mask if there is one.
+
+        Raises:
+            ConfigError: the encoder returned something that no head could take.
+        """
+        seen = raw if self.front_end is None else _as_tuple(self.front_end(*raw))
+        returned = self.encoder(*seen[: self._arguments])
+        what = f"encoder {self.name!r}"
+        embedding = _pick(returned, self._output, what, "output")
+        if embedding.ndim not in (2, 3):
+            raise ConfigError(
+                f"{what} returned shape {_shape(embedding)}; [B, D] or [B, T, D] was expected. "
+                "Pool or flatten the rest inside the encoder."
+            )
+        if self._mask is None:
+            return (embedding,)
+        return embedding, _pick(returned, self._mask, what, "mask").to(torch.bool)
+
+
+class FusionGraph(nn.Module):
+    """Embeddings and presence -> one output per task.
+
+    Whatever stands in an absent slot is replaced before the head sees it, by zeros for a
+    head that knows presence and else by the modality's default embedding; a ``Where`` does
+    it, since NaN times zero is NaN.
+    """
+
+    def __init__(
+        self,
+        head: Fusion,
+        inputs: Mapping[str, int],
+        tasks: Mapping[str, Task],
+        defaults: Mapping[str, Tensor],
+    ) -> None:
+        """Wrap a head.
+
+        Args:
+            head: the recipe's.
+            inputs: name of each tensor input -> column of its modality in presence.
+            tasks: name -> what the head answers.
+            defaults: input -> what an absent slot holds, ``[D]`` or ``[T, D]``; an input
+                that is not named gets zeros.
+        """
+        super().__init__()
+        self.head = head.module
+        self._inputs = dict(inputs)
+        self._tasks = dict(tasks)
+        self._knows_presence = takes_presence(head.module)
+        self._call = _calling(head.module, list(inputs))
+        for name, value in defaults.items():
+            self.register_buffer(f"absent_{name}", value.detach().clone().float())
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks, in the order of the outputs."""
+        return tuple(self._tasks)
+
+    def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """Give the tasks' outputs in order, for the inputs in order and presence last."""
+        presence = values[-1]
+        inputs = {
+            name: self._fill(name, value, presence[:, column])
+            for (name, column), value in zip(self._inputs.items(), values[:-1], strict=True)
+        }
+        extra = {PRESENCE: presence} if self._knows_presence else {}
+        if self._call == "keywords":
+            returned = self.head(**inputs, **extra)
+        elif self._call == "mapping":
+            returned = self.head(inputs, **extra)
+        else:
+            returned = self.head(*inputs.values(), **extra)
+        return _by_task(returned, self._tasks)
+
+    def _fill(self, name: str, value: Tensor, present: Tensor) -> Tensor:
+        present = present.reshape(-1, *(1,) * (value.ndim - 1))
+        if value.dtype == torch.bool:  # a mask: no token of an absent modality counts,
+            return value & present if self._knows_presence else value | ~present
+        default = getattr(self, f"absent_{name}", None)
+        return torch.where(present, value, value.new_zeros(()) if default is None else default)
+
+
+def takes_presence(head: nn.Module) -> bool:
+    """Tell whether the head's ``forward`` has a parameter ``presence``."""
+    return PRESENCE in inspect.signature(head.forward).parameters
+
+
+def task_width(task: Task) -> int:
+    """How many numbers per sample the task reads."""
+    return len(task.names if isinstance(task, Regression) else task.labels)
+
+
+def _front_end(modality: Modality) -> nn.Module | None:
+    if isinstance(modality, Image):
+        return NormaliseFrontEnd(modality)
+    if isinstance(modality, Sound) and modality.log_mel is not None:
+        return LogMelFrontEnd(modality.log_mel, modality.rate_hz)
+    return None
+
+
+def _positional_count(module: nn.Module) -> int | None:
+    """How many tensors the encoder is given at most; ``None`` is any number.
+
+    An optional parameter is only offered when it is a mask (transformers'
+    ``attention_mask``): any other keeps its default.
+    """
+    count = 0
+    for parameter in inspect.signature(module.forward).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return None
+        required = parameter.default is parameter.empty
+        if parameter.kind is parameter.KEYWORD_ONLY or not (required or "mask" in parameter.name):
+            break
+        count += 1
+    return count
+
+
+def _calling(
+    head: nn.Module, names: Sequence[str]
+) -> Literal["keywords", "mapping", "positional"]:
+    """Find out how a head wants its embeddings, from its signature."""
+    given = [p for n, p in inspect.signature(head.forward).parameters.items() if n != PRESENCE]
+    if any(p.kind is p.VAR_KEYWORD for p in given) or set(names) <= {p.name for p in given}:
+        return "keywords"
+    required = [p for p in given if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+    annotation = str(required[0].annotation) if len(required) == 1 else ""
+    if len(required) == 1 and (len(names) > 1 or "apping" in annotation or "ict" in annotation):
+        return "mapping"
+    if any(p.kind is p.VAR_POSITIONAL for p in given) or len(required) == len(names):
+        return "positional"
+    raise ConfigError(
+        f"the fusion head takes ({', '.join(p.name for p in given)}), but the encoders give "
+        f"{', '.join(names)}. Name its parameters after them, or take one mapping, or as many "
+        "positional arguments."
+    )
+
+
+def _pick(returned: Any, key: str | int | None, what: str, field: str) -> Tensor:
+    """Choose one tensor out of what a module returned."""
+    if isinstance(returned, Tensor) and key is None:
+        return returned
+    named = _named(returned)
+    if key is None and len(named) == 1:
+        return next(iter(named.values()))
+    if key in named:
+        return named[key]
+    came = f"{type(returned).__name__} with {', '.join(map(repr, named)) or 'no tensors'}"
+    problem = "is needed" if key is None else f"{key!r} is not there"
+    raise ConfigError(
+        f"{what} returned a {came}; Encoder(..., {field}=...) {problem}. Name one of these."
+    )
+
+
+def _named(returned: Any) -> dict[Any, Tensor]:
+    """Give the tensors in a mapping, sequence or dataclass by key, index or field."""
+    if isinstance(returned, Tensor):
+        items: list[tuple[Any, Any]] = [(0, returned)]
+    elif isinstance(returned, Mapping):
+        items = list(returned.items())
+    elif isinstance(returned, (tuple, list)):
+        fields = getattr(returned, "_fields", range(len(returned)))
+        items = list(zip(fields, returned, strict=True))
+    elif dataclasses.is_dataclass(returned):
+        items = [(f.name, getattr(returned, f.name)) for f in dataclasses.fields(returned)]
+    else:
+        items = []
+    return {key: value for key, value in items if isinstance(value, Tensor)}
+
+
+def _by_task(returned: Any, tasks: Mapping[str, Task]) -> tuple[Tensor, ...]:
+    named = _named(returned)
+    if set(tasks) <= set(named):
+        outputs = [named[name] for name in tasks]
+    elif len(named) == len(tasks) and not isinstance(returned, Mapping):
+        outputs = list(named.values())
+    else:
+        raise ConfigError(
+            f"the fusion head returned a {type(returned).__name__} with {list(named)}, but the "
+            f"tasks are {list(tasks)}. Return one tensor per task, by name or in this order."
+        )
+    return tuple(_fit(name, tasks[name], out) for name, out in zip(tasks, outputs, strict=True))
+
+
+def _fit(name: str, task: Task, output: Tensor) -> Tensor:
+    width = task_width(task)
+    if output.ndim == 1 and width == 1:
+        output = output.unsqueeze(1)
+    if output.ndim != 2 or output.shape[1] != width:
+        what = "names" if isinstance(task, Regression) else "labels"
+        raise ConfigError(
+            f"task {name!r} has {width} {what}, but the fusion head gives shape "
+            f"{_shape(output)} for it; [B, {width}] was expected"
+        )
+    return output.float()
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def _shape(value: Tensor) -> str:
+    return "[B" + "".join(f", {n}" for n in value.shape[1:]) + "]"
+
+

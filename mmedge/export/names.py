@@ -1,0 +1,79 @@
+"""Names that a person can read, from the module path that each node came from."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+import onnx
+
+__all__ = ["rename", "scope_of"]
+
+_SCOPES = "pkg.torch.onnx.name_scopes"
+
+
+def rename(graph: onnx.GraphProto, strip: str, keep: Collection[str]) -> bool:
+    """Name nodes ``module.path/Operator``, values after their node, constants after their use.
+
+    Args:
+        graph: changed in place; its nodes still carry the exporter's metadata.
+        strip: prefix of module paths that is ours, not the user's.
+        keep: names of inputs, outputs and tapped values, which stay.
+
+    Returns:
+        Whether anything was renamed.
+    """
+    names = _node_names(graph, strip)
+    values: dict[str, str] = {}
+    for node, name in zip(graph.node, names, strict=True):
+        node.name = name
+        for index, output in enumerate(node.output):
+            if output and output not in keep:
+                values[output] = node.name if index == 0 else f"{node.name}:{index}"
+    values |= _constant_names(graph, strip, keep)
+    for node in graph.node:
+        _replace(node.input, values)
+        _replace(node.output, values)
+    for tensor in graph.initializer:
+        tensor.name = values.get(tensor.name, tensor.name)
+    return bool(values)
+
+
+def scope_of(node: onnx.NodeProto, strip: str = "") -> str:
+    """Path of the module that the node came from, as far as the exporter recorded it."""
+    scopes = next((p.value for p in node.metadata_props if p.key == _SCOPES), "[]")
+    path = [str(part) for part in ast.literal_eval(scopes)]
+    # The last part is the operation; one that is no module path stands for the exporter.
+    scope = path[-2] if len(path) > 1 else ""
+    return "" if scope.startswith("_empty") else scope.removeprefix(strip)
+
+
+def _node_names(graph: onnx.GraphProto, strip: str) -> list[str]:
+    seen: Counter[str] = Counter()
+    names = []
+    for node in graph.node:
+        scope = scope_of(node, strip)
+        name = f"{scope}/{node.op_type}" if scope else node.op_type
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return names
+
+
+def _constant_names(
+    graph: onnx.GraphProto, strip: str, keep: Collection[str]
+) -> Mapping[str, str]:
+    """Give parameters their own name, and folded constants that of their first use."""
+    names = {}
+    tensors = {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            if name in tensors and name not in names and name not in keep:
+                folded = name.startswith("val_") or "." not in name
+                names[name] = f"{node.name}.{index}" if folded else name.removeprefix(strip)
+    return names
+
+
+def _replace(names: list[str], mapping: Mapping[str, str]) -> None:
+    for index, name in enumerate(names):
+        names[index] = mapping.get(name, name)

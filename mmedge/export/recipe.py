@@ -1,0 +1,228 @@
+"""The recipe: the user's Python function that says what the model is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor, nn
+
+from mmedge.errors import ConfigError, MmedgeError
+from mmedge.manifest import FUSION, PRESENCE, first_complaint
+from mmedge.specs import Image, Modality, Name, Sound, Spec, Task, Text
+
+__all__ = ["Encoder", "Fusion", "Recipe", "load_recipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """The network of one modality, and which of its outputs counts.
+
+    Attributes:
+        module: called with what the front-end gives: float32 ``[B, C, H, W]`` for an
+            image, the log-mel or ``[B, samples]`` for sound, ``(ids, mask)`` for text (or
+            ``ids`` alone where the module takes one argument).
+        front_end: the user's own module in place of the one that the modality's
+            specification describes. It is called with the graph's raw input.
+        output: key, attribute or index of the embedding ``[B, D]`` or tokens ``[B, T, D]``
+            where the module returns several tensors.
+        mask: key, attribute or index of a ``[B, T]`` mask of the tokens, if there is one.
+    """
+
+    module: nn.Module
+    front_end: nn.Module | None = None
+    output: str | int | None = None
+    mask: str | int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fusion:
+    """The fusion head, and what it is given for a modality that is absent.
+
+    A head whose ``forward`` has a parameter ``presence`` (bool ``[B, M]``, in the order of
+    the recipe's modalities) handles absence itself and sees zeros in absent slots. Any
+    other was trained without it and needs ``absent``.
+
+    Attributes:
+        module: called with the modalities' embeddings: by keyword where its parameters
+            are named after them, as one mapping where it takes a single argument, else by
+            position.
+        absent: ``"mean"`` puts the mean embedding over the samples into absent slots; a
+            mapping gives a tensor ``[D]`` or ``[T, D]`` per modality.
+    """
+
+    module: nn.Module
+    absent: Literal["mean"] | Mapping[str, Tensor] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What ``mmedge export`` needs to know of a trained model.
+
+    Attributes:
+        modalities: name -> what it sees; the order is that of ``presence``.
+        encoders: the same names -> networks.
+        fusion: the head that joins the embeddings.
+        tasks: name -> what the head's output of that name means. A head with one tensor
+            as output serves one task; a tuple serves the tasks in order.
+        model: the whole model, whose ``state_dict`` the weights file holds. Without it the
+            file is expected to hold ``encoders.NAME.*`` and ``fusion.*``.
+        name: the bundle's name for people; by default that of the output folder.
+        folder: what relative paths in the recipe are relative to; set by `load_recipe`.
+    """
+
+    modalities: Mapping[str, Modality]
+    encoders: Mapping[str, nn.Module | Encoder]
+    fusion: nn.Module | Fusion
+    tasks: Mapping[str, Task]
+    model: nn.Module | None = None
+    name: str | None = None
+    folder: Path = field(default_factory=Path.cwd)
+
+    def __post_init__(self) -> None:
+        _check_names(self.modalities, self.tasks)
+        _check_types("modalities", self.modalities, (Image, Sound, Text))
+        _check_types("tasks", self.tasks, (Spec,))
+        _check_types("encoders", self.encoders, (nn.Module, Encoder))
+        if not isinstance(self.fusion, (nn.Module, Fusion)):
+            raise ConfigError(
+                f"fusion is a {type(self.fusion).__name__}; give a torch.nn.Module, or "
+                "mmedge.export.Fusion(module=...)"
+            )
+        if set(self.encoders) != set(self.modalities):
+            raise ConfigError(
+                f"encoders are given for {sorted(self.encoders)} but the modalities are "
+                f"{sorted(self.modalities)}; each modality needs one encoder of its name"
+            )
+
+    def encoder(self, name: str) -> Encoder:
+        """Give the encoder of a modality in its long form."""
+        encoder = self.encoders[name]
+        return encoder if isinstance(encoder, Encoder) else Encoder(module=encoder)
+
+    @property
+    def head(self) -> Fusion:
+        """The fusion head in its long form."""
+        return self.fusion if isinstance(self.fusion, Fusion) else Fusion(module=self.fusion)
+
+    def trained(self) -> nn.Module:
+        """Give the module that the weights belong to."""
+        if self.model is not None:
+            return self.model
+        encoders = nn.ModuleDict({name: self.encoder(name).module for name in self.encoders})
+        return nn.ModuleDict({"encoders": encoders, FUSION: self.head.module})
+
+
+def load_recipe(where: str) -> Recipe:
+    """Find ``path.py:name`` or ``package.module:name`` and call it.
+
+    Raises:
+        ConfigError: it is not found, is not callable, fails, or returns something else.
+    """
+    place, colon, name = where.rpartition(":")
+    if not colon or not place or not name:
+        raise ConfigError(
+            f"the recipe {where!r} is not of the form FILE.py:FUNCTION or "
+            "PACKAGE.MODULE:FUNCTION, for example train/model.py:recipe"
+        )
+    module = _import(place)
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [k for k, v in vars(module).items() if callable(v) and k[0] != "_"]
+        raise ConfigError(
+            f"{place} has no function {name!r}; it has {', '.join(known) or 'no function at all'}"
+        )
+    try:
+        recipe = function()
+    except MmedgeError:
+        raise
+    except ValidationError as exc:
+        raise ConfigError(f"recipe {where}: {exc.title}: {first_complaint(exc)}") from exc
+    except Exception as exc:
+        raise ConfigError(f"recipe {where} failed: {_one_line(exc)}") from exc
+    if not isinstance(recipe, Recipe):
+        raise ConfigError(
+            f"recipe {where} returned a {type(recipe).__name__}; it has to return "
+            "mmedge.export.Recipe(modalities=..., encoders=..., fusion=..., tasks=...)"
+        )
+    file = getattr(module, "__file__", None)
+    folder = Path(file).absolute().parent if file else Path.cwd()
+    return Recipe(**{**vars(recipe), "folder": folder})
+
+
+def _import(place: str) -> ModuleType:
+    try:
+        if not place.endswith(".py"):
+            return importlib.import_module(place)
+        return _import_file(Path(place))
+    except MmedgeError:
+        raise
+    except Exception as exc:
+        raise ConfigError(f"{place} cannot be imported: {_one_line(exc)}") from exc
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ConfigError(f"there is no recipe file {path}")
+    # A name of its own: two files of the same name must not shadow each other.
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
+    name = f"mmedge_recipe_{path.stem}_{digest[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up there
+    sys.path.insert(0, str(path.absolute().parent))  # the file's neighbours, as python would
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+def _one_line(exc: Exception) -> str:
+    """Say what went wrong and on which line of the user's file."""
+    frames = traceback.extract_tb(exc.__traceback__)
+    last = frames[-1] if frames else None
+    where = f" ({Path(last.filename).name}, line {last.lineno})" if last else ""
+    return f"{type(exc).__name__}: {exc}{where}"
+
+
+def _check_names(modalities: Mapping[str, object], tasks: Mapping[str, object]) -> None:
+    name_type = TypeAdapter(Name)
+    for what, names in (("modality", modalities), ("task", tasks)):
+        if not names:
+            raise ConfigError(f"the recipe names no {what}; at least one is needed")
+        for name in names:
+            try:
+                name_type.validate_python(name)
+            except ValidationError as exc:
+                raise ConfigError(
+                    f"{what} name {name!r}: use lower-case letters, digits and _, a letter first"
+                ) from exc
+    for name in modalities:
+        if name in (FUSION, PRESENCE) or name.endswith("_mask"):
+            raise ConfigError(
+                f"a modality cannot be called {name!r}: mmedge uses that name itself; rename it"
+            )
+
+
+def _check_types(what: str, items: Mapping[str, object], kinds: tuple[type, ...]) -> None:
+    for name, item in items.items():
+        if not isinstance(item, kinds):
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            raise ConfigError(
+                f"{what}[{name!r}] is a {type(item).__name__}, but {expected} was expected"
+            )

@@ -1,0 +1,141 @@
+"""The trained torch model, run at every point of the data's way: what graphs are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mmedge.errors import ConfigError, MmedgeError, ProofError
+from mmedge.export.modules import EncoderGraph, FusionGraph
+from mmedge.export.watch import watching
+from mmedge.proof.golden import Golden, Raw
+from mmedge.proof.subsets import presence_rows
+from mmedge.proof.verify import FRONT_END
+from mmedge.runtime.preprocess import Preprocessor
+
+__all__ = ["Reference", "call", "embedding_names", "run_golden"]
+
+Array = NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The torch modules that the graphs were made from, by modality, and the head."""
+
+    encoders: Mapping[str, EncoderGraph]
+    fusion: FusionGraph
+
+
+def run_golden(
+    reference: Reference,
+    raws: Mapping[str, tuple[Raw, ...]],
+    preprocessors: Mapping[str, Preprocessor],
+) -> Golden:
+    """Run raw samples through preprocessing and torch, for every subset of modalities."""
+    names = tuple(reference.encoders)
+    inputs = {
+        name: _stack([preprocessors[name](raw) for raw in raws[name]]) for name in names
+    }
+    front_ends, embeddings = {}, {}
+    for name, graph in reference.encoders.items():
+        feeds = [torch.from_numpy(array) for array in inputs[name].values()]
+        if graph.front_end is not None:
+            front_ends[name] = call(FRONT_END, graph.front_end, feeds)[0].numpy()
+        embeddings[name] = {
+            key: out.numpy()
+            for key, out in zip(
+                embedding_names(name, graph),
+                call(f"encoder {name!r}", graph, feeds),
+                strict=True,
+            )
+        }
+    presence = presence_rows(names)
+    return Golden(
+        raw=raws,
+        inputs=inputs,
+        front_ends=front_ends,
+        embeddings=embeddings,
+        presence=presence,
+        outputs=_fuse(reference.fusion, embeddings, presence),
+    )
+
+
+def embedding_names(name: str, graph: EncoderGraph) -> tuple[str, ...]:
+    """Names of the fusion head's inputs that this encoder feeds."""
+    return (name, f"{name}_mask") if graph.has_mask else (name,)
+
+
+def call(what: str, module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Run a module twice without gradients; both runs have to give the same bits.
+
+    Raises:
+        ConfigError: its forward pass raises; the message gives the shapes that went in.
+        ProofError: it draws random numbers, and so cannot be proven.
+    """
+    first = _run(what, module, inputs, seed=0)
+    second = _run(what, module, inputs, seed=1)
+    if not all(torch.equal(a, b) for a, b in zip(first, second, strict=True)):
+        culprit = _first_random(what, module, inputs)
+        raise ProofError(
+            f"{what} gives another answer each time for the same input: {culprit} is random in "
+            "eval mode (dropout with training=True, or sampling). A prediction that cannot be "
+            "repeated cannot be proven; make it deterministic in eval mode."
+        )
+    return first
+
+
+def _run(
+    what: str, module: nn.Module, inputs: Sequence[Tensor], *, seed: int
+) -> tuple[Tensor, ...]:
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        try:
+            returned = module(*inputs)
+        except MmedgeError:
+            raise
+        except Exception as exc:  # the user's code: anything can come out of it
+            shapes = ", ".join(f"{str(t.dtype)[6:]}{tuple(t.shape)}" for t in inputs)
+            raise ConfigError(
+                f"{what} fails on inputs of shape {shapes}: {type(exc).__name__}: {exc}"
+            ) from exc
+    outputs = returned if isinstance(returned, (tuple, list)) else (returned,)
+    return tuple(output.detach() for output in outputs)
+
+
+def _first_random(what: str, module: nn.Module, inputs: Sequence[Tensor]) -> str:
+    """Name the innermost module that differs first between two runs."""
+    runs = []
+    for seed in (0, 1):
+        with watching(module) as seen:
+            _run(what, module, inputs, seed=seed)
+        runs.append(seen)
+    for path, tensor in runs[0].items():
+        if path in runs[1] and not torch.equal(tensor, runs[1][path]):
+            return f"its module {path!r}"
+    return "its own forward pass"
+
+
+def _fuse(
+    fusion: FusionGraph, embeddings: Mapping[str, Mapping[str, Array]], presence: NDArray[np.bool_]
+) -> dict[str, Array]:
+    samples = len(next(iter(next(iter(embeddings.values())).values())))
+    tiled = [
+        torch.from_numpy(np.concatenate([array] * len(presence)))
+        for arrays in embeddings.values()
+        for array in arrays.values()
+    ]
+    rows = torch.from_numpy(np.repeat(presence, samples, axis=0))
+    outputs = call("the fusion head", fusion, [*tiled, rows])
+    return {
+        task: out.numpy().reshape(len(presence), samples, -1)
+        for task, out in zip(fusion.tasks, outputs, strict=True)
+    }
+
+
+def _stack(prepared: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    return {key: np.stack([one[key] for one in prepared]) for key in prepared[0]}

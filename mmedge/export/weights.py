@@ -1,0 +1,167 @@
+"""Trained weights: read without running code from the file, and fitted to the model."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmedge._optional import require
+from mmedge.errors import ArtefactError, ConfigError
+
+__all__ = ["check_finite", "digest_weights", "load_weights", "read_checkpoint"]
+
+_log = logging.getLogger(__name__)
+
+PREFIXES = ("module.", "model.", "_orig_mod.")
+"""What DataParallel, trainers and torch.compile put before every key."""
+STATE_KEYS = ("state_dict", "model_state_dict", "model", "module", "net", "weights", "ema")
+"""Where trainers keep the state dict inside their checkpoint."""
+
+
+def load_weights(model: nn.Module, path: Path) -> list[str]:
+    """Load a checkpoint into a model, every key accounted for.
+
+    Args:
+        model: what the file's keys belong to.
+        path: ``.safetensors``, or a torch checkpoint that ``weights_only=True`` reads.
+
+    Returns:
+        Sentences about what was done to make it fit, for the user to read.
+
+    Raises:
+        ConfigError: there is no such file.
+        ArtefactError: unreadable, unsafe, or the weights of another model.
+    """
+    state = read_checkpoint(path)
+    state, notes = _strip(state, set(model.state_dict()))
+    _check_fit(model, state, path)
+    model.load_state_dict(dict(state))
+    for note in notes:
+        _log.info("%s: %s", path.name, note)
+    return notes
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from a file without running code from it."""
+    if not path.is_file():
+        raise ConfigError(f"there is no weights file {path}")
+    if path.stat().st_size == 0:
+        raise ArtefactError(f"{path} is empty; was the training's save interrupted?")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    return _find_state(_read_torch(path), path)
+
+
+def check_finite(model: nn.Module, what: str) -> None:
+    """Refuse weights that are NaN or infinite."""
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            bad = int((~torch.isfinite(tensor)).sum())
+            raise ArtefactError(
+                f"{what}: weight {name!r} has {bad} of {tensor.numel()} values that are NaN or "
+                "infinite: the training diverged. Take an earlier checkpoint."
+            )
+
+
+def digest_weights(model: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and bytes of all parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        flat = tensor.detach().cpu().contiguous()
+        digest.update(f"{name}\0{flat.dtype}\0{tuple(flat.shape)}\0".encode())
+        digest.update(flat.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    safetensors = require("safetensors.torch", extra="export", why="a .safetensors checkpoint")
+    try:
+        state: dict[str, Tensor] = safetensors.load_file(path)
+    except Exception as exc:  # its error type lives in a compiled module and moved before
+        raise ArtefactError(
+            f"{path} is not a readable safetensors file ({exc}). Was it copied whole?"
+        ) from exc
+    return state
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as exc:
+        if not zipfile.is_zipfile(path):
+            raise ArtefactError(
+                f"{path} is not a torch checkpoint, or is cut short. Was it copied whole?"
+            ) from exc
+        raise ArtefactError(
+            f"{path} holds Python objects, not only tensors, and loading those could run code. "
+            "Where you trust the file, save the tensors alone: "
+            "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
+        ) from exc
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as exc:
+        raise ArtefactError(
+            f"{path} is not a readable torch checkpoint ({str(exc).splitlines()[0]}). "
+            "Was it copied whole?"
+        ) from exc
+
+
+def _find_state(loaded: Any, path: Path) -> dict[str, Tensor]:
+    """Find the state dict inside what a trainer saved around it."""
+    if isinstance(loaded, Mapping):
+        state = {k: v for k, v in loaded.items() if isinstance(v, Tensor)}
+        if state and len(state) == len(loaded):
+            return state
+        for key in STATE_KEYS:
+            if isinstance(loaded.get(key), Mapping):
+                _log.info("%s: the state dict stands under the key %r", path.name, key)
+                return _find_state(loaded[key], path)
+    came = (
+        f"a mapping with the keys {sorted(map(str, loaded))[:8]}"
+        if isinstance(loaded, Mapping)
+        else f"a {type(loaded).__name__}"
+    )
+    raise ArtefactError(
+        f"{path} holds {came}; a state dict was expected, alone or under one of {STATE_KEYS}. "
+        "Save model.state_dict()."
+    )
+
+
+def _strip(state: dict[str, Tensor], expected: set[str]) -> tuple[dict[str, Tensor], list[str]]:
+    """Remove wrappers' prefixes, only if every key fits afterwards."""
+    stripped, removed = state, ""
+    while set(stripped) != expected:
+        prefix = next((p for p in PREFIXES if all(k.startswith(p) for k in stripped)), None)
+        if not prefix or not stripped:
+            return state, []
+        stripped = {key[len(prefix) :]: value for key, value in stripped.items()}
+        removed += prefix
+    return stripped, [f"removed the prefix {removed!r} from every key"] if removed else []
+
+
+def _check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    expected = model.state_dict()
+    missing = sorted(set(expected) - set(state))
+    strange = sorted(set(state) - set(expected))
+    if missing or strange:
+        parts = [f"{path} belongs to another model than the recipe's:"]
+        if missing:
+            parts.append(f"{len(missing)} of {len(expected)} weights are missing ({missing[0]!r}")
+            parts.append("...)" if len(missing) > 1 else ")")
+        if strange:
+            parts.append(f"and {len(strange)} are unknown ({strange[0]!r}")
+            parts.append("...)." if len(strange) > 1 else ").")
+        parts.append("Does the recipe build the model that was trained?")
+        raise ArtefactError(" ".join(parts).replace(" ...)", " ...)").replace(" )", ")"))
+    for name, tensor in expected.items():
+        if state[name].shape != tensor.shape:
+            raise ArtefactError(
+                f"{path}: weight {name!r} has shape {tuple(state[name].shape)}, the recipe's model "
+                f"expects {tuple(tensor.shape)}. Does the recipe use the sizes of the training?"
+            )

@@ -1,0 +1,15 @@
+"""Fusion heads: embeddings or tokens of several modalities, and which are present -> logits.
+
+All have one contract: ``forward(inputs, presence)`` with ``inputs[name]`` float32 ``[B, D]``
+or ``[B, T, D]``, ``inputs[f"{name}_mask"]`` bool ``[B, T]`` where an encoder gives one, and
+``presence`` bool ``[B, M]``; rows may differ, nothing in an absent slot changes anything, and
+a row with nothing present is finite: it is the head's prior.
+"""
+
+from __future__ import annotations
+
+from mmedge.models.fusion.attention import AttentionFusion
+from mmedge.models.fusion.concatenation import ConcatenationFusion
+from mmedge.models.fusion.gated import GatedFusion
+
+__all__ = ["AttentionFusion", "ConcatenationFusion", "GatedFusion"]

@@ -1,0 +1,209 @@
+"""Repeat the comparison with the trained model: any device, any backend, any plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmedge.bundle import Bundle
+from mmedge.errors import ArtefactError
+from mmedge.manifest import Tolerance
+from mmedge.proof.golden import Golden
+from mmedge.proof.parity import Finding, Parity, compare
+from mmedge.proof.subsets import row_name
+from mmedge.proof.taps import with_output
+from mmedge.runtime.backends import open_backend
+from mmedge.runtime.predictor import Predictor
+
+__all__ = ["BATCHES", "FRONT_END", "load_golden", "verify"]
+
+BATCHES = (1, 2, 5)
+FRONT_END = "front_end"
+"""Name of the value inside an encoder's graph that the front-end hands on."""
+EXACT = Tolerance(absolute=0.0, relative=0.0)
+
+Array = NDArray[np.generic]
+
+
+def verify(
+    bundle: Bundle, *, backend: str = "cpu", plan: str = "fp32", threads: int | None = None
+) -> Parity:
+    """Compare a bundle's graphs with its golden samples on this machine.
+
+    Every point on the data's way is compared by itself, fed with the golden value before
+    it, at batches of 1, 2 and 5; then the whole way from the raw inputs, for every
+    subset of modalities, rows of one batch holding different subsets. Absent slots hold
+    NaN, which has to change nothing.
+
+    Raises:
+        ArtefactError: a file of the bundle is damaged.
+        IncompatibleError: the backend cannot run here.
+    """
+    bundle.check()
+    golden = load_golden(bundle)
+    with Predictor(bundle, backend=backend, plan=plan, threads=threads) as predictor:
+        tolerance = _tolerance(bundle, plan, predictor.kind)
+        findings = [
+            *_inputs(predictor, golden, tolerance),
+            *_front_ends(predictor, golden, tolerance),
+            *_encoders(predictor, golden, tolerance),
+            *_fusion(predictor, golden, tolerance),
+            *_end_to_end(predictor, golden, tolerance),
+        ]
+    return Parity(
+        findings=tuple(findings),
+        backend=backend,
+        plan=plan,
+        tolerance=tolerance,
+        inputs=bundle.manifest.golden.source,
+        samples=golden.samples,
+    )
+
+
+def load_golden(bundle: Bundle) -> Golden:
+    """Read a bundle's golden samples, and hold them against its manifest."""
+    golden = Golden.from_bytes(bundle.read(bundle.manifest.golden.file))
+    manifest = bundle.manifest
+    if (
+        set(golden.raw) != set(manifest.modalities)
+        or set(golden.outputs) != set(manifest.tasks)
+        or golden.presence.shape[1:] != (len(manifest.presence),)
+        or any(len(raws) != manifest.golden.samples for raws in golden.raw.values())
+    ):
+        raise ArtefactError(
+            "the golden samples belong to another model than the manifest; export it again"
+        )
+    return golden
+
+
+def _tolerance(bundle: Bundle, plan: str, kind: str) -> Tolerance:
+    for name, tolerance in bundle.manifest.plans[plan].tolerances.items():
+        if name == kind:
+            return tolerance
+    raise ArtefactError(f"plan {plan!r} has no tolerance for a {kind}; export the model again")
+
+
+def _inputs(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Iterator[Finding]:
+    """What the model sees has to be the same to the bit, but for resampled sound."""
+    for name, raws in golden.raw.items():
+        for key, reference in golden.inputs[name].items():
+            actual = np.stack([predictor.prepare(name, raw)[key] for raw in raws])
+            allowed = tolerance if reference.dtype.kind == "f" else EXACT
+            yield compare(f"{name}/{key}", reference, actual, allowed, batch=len(raws))
+
+
+def _front_ends(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Iterator[Finding]:
+    """Only where graphs are ONNX files that can be given one more output."""
+    if predictor.backend != "cpu":
+        return
+    plan = predictor.manifest.plans[predictor.plan]
+    for name, reference in golden.front_ends.items():
+        model = with_output(predictor.bundle.read(plan.graphs[name]), FRONT_END)
+        with open_backend("cpu", model, what=f"graph {name!r}") as backend:
+            for batch in BATCHES:
+                for rows in _batches(len(reference), batch):
+                    out = backend.run({k: a[rows] for k, a in golden.inputs[name].items()})
+                    yield compare(
+                        f"{name}/{FRONT_END}",
+                        reference[rows],
+                        out[FRONT_END],
+                        tolerance,
+                        batch=batch,
+                        samples=rows.tolist(),
+                    )
+
+
+def _encoders(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Iterator[Finding]:
+    for name, arrays in golden.inputs.items():
+        for batch in BATCHES:
+            for rows in _batches(golden.samples, batch):
+                outputs = predictor.encode(name, {k: a[rows] for k, a in arrays.items()})
+                for key, reference in golden.embeddings[name].items():
+                    point = f"{name}/{'mask' if key.endswith('_mask') else 'embedding'}"
+                    yield compare(
+                        point,
+                        reference[rows],
+                        outputs[key],
+                        tolerance,
+                        batch=batch,
+                        samples=rows.tolist(),
+                    )
+
+
+def _fusion(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Iterator[Finding]:
+    stored = {k: array for each in golden.embeddings.values() for k, array in each.items()}
+    yield from _subsets(predictor, golden, stored, "fusion", tolerance)
+    # Absent slots with NaN against absent slots with zeros: the same to the bit.
+    clean, dirty = (_fuse_all(predictor, golden, stored, 5, fill) for fill in (0.0, np.nan))
+    for task in golden.outputs:
+        yield compare(
+            f"absent slots/{task}", clean[task], dirty[task], EXACT, batch=5, samples=_owners(golden)
+        )
+
+
+def _end_to_end(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Iterator[Finding]:
+    made: dict[str, Array] = {}
+    for name, raws in golden.raw.items():
+        prepared = [predictor.prepare(name, raw) for raw in raws]
+        stacked = {key: np.stack([one[key] for one in prepared]) for key in prepared[0]}
+        made |= predictor.encode(name, stacked)
+    yield from _subsets(predictor, golden, made, "end to end", tolerance)
+
+
+def _subsets(
+    predictor: Predictor,
+    golden: Golden,
+    embeddings: dict[str, Array],
+    point: str,
+    tolerance: Tolerance,
+) -> Iterator[Finding]:
+    names = predictor.manifest.presence
+    for batch in BATCHES:
+        outputs = _fuse_all(predictor, golden, embeddings, batch, np.nan)
+        for task, reference in golden.outputs.items():
+            actual = outputs[task].reshape(reference.shape[:2] + outputs[task].shape[1:])
+            for row, want, came in zip(golden.presence, reference, actual, strict=True):
+                subset = row_name(names, row)
+                yield compare(f"{point}/{task}", want, came, tolerance, subset=subset, batch=batch)
+
+
+def _fuse_all(
+    predictor: Predictor,
+    golden: Golden,
+    embeddings: dict[str, Array],
+    batch: int,
+    fill: float,
+) -> dict[str, Array]:
+    """Run the head over every subset of every sample, ``[R * S, K]``, batch by batch."""
+    names = predictor.manifest.presence
+    presence = np.repeat(golden.presence, golden.samples, axis=0)
+    owner = np.array(_owners(golden))
+    parts: list[dict[str, Array]] = []
+    for rows in _batches(len(presence), batch):
+        feeds = {}
+        for column, name in enumerate(names):
+            for key in predictor.manifest.encoder_outputs(name).values():
+                feeds[key] = _spoil(embeddings[key][owner[rows]], presence[rows, column], fill)
+        parts.append(predictor.fuse(feeds, presence[rows]))
+    return {task: np.concatenate([p[task] for p in parts])[: len(presence)] for task in parts[0]}
+
+
+def _spoil(array: Array, present: NDArray[np.bool_], fill: float) -> Array:
+    """Put garbage where nothing is; a mask's garbage is that every token counts."""
+    garbage = array.copy()
+    garbage[~present] = True if array.dtype == np.bool_ else fill
+    return garbage
+
+
+def _owners(golden: Golden) -> list[int]:
+    return list(range(golden.samples)) * len(golden.presence)
+
+
+def _batches(count: int, batch: int) -> Iterator[NDArray[np.intp]]:
+    """Give row numbers in batches of exactly ``batch``; the last begins again at row 0."""
+    for begin in range(0, count, batch):
+        yield np.arange(begin, begin + batch) % count
+
+

@@ -1,0 +1,83 @@
+"""Backends: what runs one graph. One file each, one line in the table below."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from mmedge.errors import ConfigError
+from mmedge.specs import GraphSpec
+
+__all__ = ["BACKENDS", "Arrays", "Backend", "backend_class", "open_backend"]
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+BACKENDS = {"cpu": "mmedge.runtime.backends.onnxruntime_cpu:OnnxRuntimeCpu"}
+"""Name that the user gives -> where it is implemented; only the chosen one is imported."""
+
+
+class Backend(Protocol):
+    """Runs one graph; arrays go in and out by tensor name.
+
+    ``kind`` is the class of arithmetic that tolerances are stored for. A backend holds
+    memory or a device: close it, or use it in a ``with``.
+    """
+
+    kind: Literal["cpu", "gpu"]
+
+    @property
+    def spec(self) -> GraphSpec:
+        """Inputs and outputs of the graph."""
+        ...
+
+    def run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
+        """Run once, with any batch; the outputs belong to the caller."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds; running afterwards is an error."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def backend_class(name: str) -> Callable[..., Backend]:
+    """Find a backend by name.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in BACKENDS:
+        raise ConfigError(f"there is no backend {name!r}; choose one of {', '.join(BACKENDS)}")
+    module, _, attribute = BACKENDS[name].partition(":")
+    found: Callable[..., Backend] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def open_backend(name: str, model: bytes, *, what: str, threads: int | None = None) -> Backend:
+    """Open a graph with the backend of that name.
+
+    Args:
+        name: a key of `BACKENDS`.
+        model: the ONNX file's bytes.
+        what: the graph, for error messages.
+        threads: CPU threads inside one operator; ``None`` leaves it to the backend.
+
+    Raises:
+        ConfigError: no such backend.
+        IncompatibleError: it cannot run here, or not this graph.
+    """
+    return backend_class(name)(model, what=what, threads=threads)

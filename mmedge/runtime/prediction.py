@@ -1,0 +1,136 @@
+"""What a prediction is: from the head's outputs to labels, contributions and conflict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmedge.specs import Classification, MultiLabel, Regression, Task
+
+__all__ = ["Prediction", "TaskPrediction", "read_task", "task_scores", "winner"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPrediction:
+    """The answer to one task.
+
+    Attributes:
+        scores: label -> probability; for a regression, quantity -> value in its unit.
+        label: the most probable label, or ``None`` below the task's threshold; only for
+            a classification.
+        labels: the labels at or above their threshold; only for multi-label.
+        contributions: modality -> its share in the winning score; together the shares
+            are the score less the score with nothing present (exactly so up to 4
+            modalities). An absent modality has 0. Empty if they were not asked for.
+        conflict: 0..1, how firmly two modalities, each heard alone, back different labels
+            (0 where they agree, or for tasks other than classification).
+    """
+
+    scores: dict[str, float]
+    label: str | None = None
+    labels: tuple[str, ...] = ()
+    contributions: dict[str, float]
+    conflict: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain types; numbers rounded to 6 digits after the point."""
+        return {
+            "label": self.label,
+            "labels": list(self.labels),
+            "scores": _rounded(self.scores),
+            "contributions": _rounded(self.contributions),
+            "conflict": round(self.conflict, 6),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What the model says of one sample.
+
+    Attributes:
+        tasks: task -> answer. Empty when nothing was present: then no head was asked.
+        presence: modality -> whether it counted.
+    """
+
+    tasks: dict[str, TaskPrediction]
+    presence: dict[str, bool]
+
+    @property
+    def nothing_present(self) -> bool:
+        """Whether there was nothing to predict from."""
+        return not any(self.presence.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain types, for a line of JSON."""
+        return {
+            "tasks": {name: task.to_json() for name, task in self.tasks.items()},
+            "presence": dict(self.presence),
+        }
+
+
+def task_scores(task: Task, outputs: NDArray[np.generic]) -> Floats:
+    """Turn a head's outputs ``[..., K]`` into probabilities, or values in their unit."""
+    values = outputs.astype(np.float64)
+    if isinstance(task, Classification):
+        values = values / task.temperature
+        weights = np.exp(values - values.max(axis=-1, keepdims=True))
+        return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+    if isinstance(task, MultiLabel):
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * values)))  # the logistic, without overflow
+    return values * task.scale + task.offset
+
+
+def winner(task: Task, scores: Floats) -> int:
+    """Choose the column whose score is explained, from ``[R, K]`` scores of coalitions.
+
+    The highest of the full set (row 0); for a regression, whose quantities cannot be
+    compared, the one that the modalities move the furthest.
+    """
+    if isinstance(task, Regression):
+        return int(np.ptp(scores, axis=0).argmax())
+    return int(scores[0].argmax())
+
+
+def read_task(
+    task: Task, scores: Floats, contributions: Mapping[str, float], conflict: float
+) -> TaskPrediction:
+    """Read one sample's scores ``[K]``."""
+    names = task_names(task)
+    table = dict(zip(names, map(float, scores), strict=True))
+    label, labels = None, ()
+    if isinstance(task, Classification):
+        best = names[int(scores.argmax())]
+        label = best if table[best] >= task.threshold else None
+    elif isinstance(task, MultiLabel):
+        labels = tuple(
+            name
+            for name, limit in zip(names, _thresholds(task), strict=True)
+            if table[name] >= limit
+        )
+    return TaskPrediction(
+        scores=table,
+        label=label,
+        labels=labels,
+        contributions=dict(contributions),
+        conflict=conflict,
+    )
+
+
+def task_names(task: Task) -> Sequence[str]:
+    """Labels or quantities, in the order of the head's outputs."""
+    return task.names if isinstance(task, Regression) else task.labels
+
+
+def _thresholds(task: MultiLabel) -> Sequence[float]:
+    one_for_all = len(task.thresholds) == 1
+    return task.thresholds * len(task.labels) if one_for_all else task.thresholds
+
+
+def _rounded(table: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in table.items()}

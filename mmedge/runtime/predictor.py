@@ -1,0 +1,269 @@
+"""The predictor: a bundle, opened to predict from raw frames, sound and text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from mmedge.bundle import Bundle, open_bundle
+from mmedge.errors import ArtefactError, ConfigError
+from mmedge.manifest import FUSION, PRESENCE, Manifest
+from mmedge.runtime.backends import Arrays, Backend, open_backend
+from mmedge.runtime.contributions import coalitions, conflict, shares
+from mmedge.runtime.prediction import Prediction, TaskPrediction, read_task, task_scores, winner
+from mmedge.runtime.preprocess import make_preprocessor
+from mmedge.specs import Classification, Task
+
+__all__ = ["Predictor"]
+
+Array = NDArray[np.generic]
+
+
+class Predictor:
+    """A model that runs here. It holds sessions: close it, or use it in a ``with``.
+
+    >>> with Predictor.open("digits.mmedge") as predictor:  # doctest: +SKIP
+    ...     prediction = predictor.predict(camera=frame, mic=pcm, hint="even")
+    ...     print(prediction.tasks["digit"].label)
+
+    What a modality takes (``docs/library.md`` shows each): an image is RGB uint8
+    ``[h, w, 3]`` of any size; a sound is float32 PCM in [-1, 1], ``[samples]`` or
+    ``[channels, samples]`` at the model's rate, or a ``Pcm`` of any rate; a text is a
+    ``str``. One that is left out, or ``None``, is absent.
+    """
+
+    def __init__(
+        self, bundle: Bundle, *, backend: str = "cpu", plan: str = "fp32", threads: int | None = None
+    ) -> None:
+        """Open a bundle's graphs.
+
+        Args:
+            bundle: from `mmedge.open_bundle`.
+            backend: what runs the graphs.
+            plan: which of the bundle's plans.
+            threads: CPU threads inside one operator; ``None`` leaves it to the backend.
+
+        Raises:
+            ConfigError: no such backend or plan.
+            ArtefactError: a file of the bundle is damaged.
+            IncompatibleError: the backend cannot run here, or cannot run these graphs.
+        """
+        manifest = bundle.manifest
+        if plan not in manifest.plans:
+            raise ConfigError(
+                f"the bundle has no plan {plan!r}; it has {', '.join(manifest.plans)}"
+            )
+        self.bundle = bundle
+        self.backend = backend
+        self.plan = plan
+        self._preprocess = {
+            name: make_preprocessor(name, spec, _tokenizer(bundle, name))
+            for name, spec in manifest.modalities.items()
+        }
+        self._graphs: dict[str, Backend] = {}
+        try:
+            for name, ref in manifest.plans[plan].graphs.items():
+                self._graphs[name] = _open_graph(bundle, name, bundle.read(ref), backend, threads)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def open(cls, path: Path | str, **options: Any) -> Self:
+        """Open a bundle's folder; the options are those of the class."""
+        return cls(open_bundle(path), **options)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says about itself."""
+        return self.bundle.manifest
+
+    @property
+    def kind(self) -> str:
+        """Class of arithmetic, ``cpu`` or ``gpu``, that tolerances are stored for."""
+        return self._graphs[FUSION].kind
+
+    def predict(self, inputs: Mapping[str, Any] | None = None, /, **named: Any) -> Prediction:
+        """Predict one sample from raw inputs by modality name, contributions included."""
+        return self.predict_batch([{**(inputs or {}), **named}])[0]
+
+    def predict_batch(
+        self, samples: Sequence[Mapping[str, Any]], *, explain: bool = True
+    ) -> list[Prediction]:
+        """Predict several samples at once; each may lack other modalities.
+
+        Args:
+            samples: raw inputs by modality name.
+            explain: also compute contributions and conflict, which takes ``2^M`` rows of
+                the fusion head per sample.
+
+        Raises:
+            ConfigError: an unknown modality, or an input that is not what it expects.
+        """
+        if not samples:
+            return []
+        embeddings = self.embed(samples)
+        names = self.manifest.presence
+        presence = np.array([[s.get(name) is not None for name in names] for s in samples])
+        return self.decide(embeddings, presence, explain=explain)
+
+    def embed(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
+        """Prepare and encode raw samples.
+
+        Returns:
+            fusion input -> ``[B, ...]``; zeros where a sample lacks the modality.
+        """
+        known = self.manifest.presence
+        for sample in samples:
+            strange = sorted(set(sample) - set(known))
+            if strange:
+                raise ConfigError(
+                    f"the model has no modality {strange[0]!r}; it has {', '.join(known)}"
+                )
+        embeddings: dict[str, Array] = {}
+        for name in known:
+            rows = [i for i, sample in enumerate(samples) if sample.get(name) is not None]
+            prepared = [self.prepare(name, samples[row][name]) for row in rows]
+            embeddings |= self._embed(name, prepared, rows, len(samples))
+        return embeddings
+
+    def prepare(self, modality: str, raw: Any) -> dict[str, Array]:
+        """Turn one raw input into the arrays that the encoder's graph takes, without batch."""
+        return self._preprocess[modality](raw)
+
+    def encode(self, modality: str, arrays: Arrays) -> dict[str, Array]:
+        """Run one encoder on a batch.
+
+        Args:
+            modality: which one.
+            arrays: graph input -> ``[B, ...]``.
+
+        Returns:
+            fusion input -> ``[B, D]`` or ``[B, T, D]``, and the tokens' mask if there is one.
+        """
+        outputs = self._graphs[modality].run(arrays)
+        names = self.manifest.encoder_outputs(modality)
+        return {names[name]: array for name, array in outputs.items()}
+
+    def fuse(self, embeddings: Arrays, presence: NDArray[np.bool_]) -> dict[str, Array]:
+        """Run the fusion head on a batch.
+
+        Args:
+            embeddings: fusion input -> ``[B, ...]``; what stands in an absent slot counts not.
+            presence: bool ``[B, M]`` in the manifest's order.
+
+        Returns:
+            task -> ``[B, K]``.
+        """
+        return self._graphs[FUSION].run({**embeddings, PRESENCE: presence})
+
+    def decide(
+        self, embeddings: Arrays, presence: NDArray[np.bool_], *, explain: bool = True
+    ) -> list[Prediction]:
+        """Turn embeddings into predictions; shapes as in `fuse`."""
+        names = self.manifest.presence
+        some = presence.any(axis=1)
+        answers = iter(self._answers(embeddings, presence, some, explain) if some.any() else ())
+        return [
+            Prediction(
+                tasks=next(answers) if asked else {},
+                presence=dict(zip(names, map(bool, row), strict=True)),
+            )
+            for row, asked in zip(presence, some, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Give back what the backends hold."""
+        while self._graphs:
+            self._graphs.popitem()[1].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _blank(self, name: str, batch: int) -> Array:
+        """Give zeros for an absent input of the fusion head."""
+        spec = next(i for i in self.manifest.graphs[FUSION].inputs if i.name == name)
+        sizes = [size for size in spec.shape[1:] if isinstance(size, int)]
+        return np.zeros((batch, *sizes), dtype=spec.dtype)
+
+    def _embed(
+        self, name: str, prepared: Sequence[Arrays], rows: Sequence[int], batch: int
+    ) -> dict[str, Array]:
+        names = self.manifest.encoder_outputs(name).values()
+        slots = {output: self._blank(output, batch) for output in names}
+        if prepared:
+            stacked = {key: np.stack([one[key] for one in prepared]) for key in prepared[0]}
+            for output, array in self.encode(name, stacked).items():
+                slots[output][list(rows)] = array
+        return slots
+
+    def _answers(
+        self,
+        embeddings: Arrays,
+        presence: NDArray[np.bool_],
+        some: NDArray[np.bool_],
+        explain: bool,
+    ) -> list[dict[str, TaskPrediction]]:
+        """Ask the head for the samples with anything present, once per coalition."""
+        count = presence.shape[1]
+        rows = coalitions(count) if explain else np.ones((1, count), dtype=bool)
+        here = presence[some]
+        repeated = {key: np.repeat(each[some], len(rows), axis=0) for key, each in embeddings.items()}
+        outputs = self.fuse(repeated, (here[:, None] & rows).reshape(-1, count))
+        tasks = self.manifest.tasks
+        scores = {
+            name: task_scores(task, outputs[name]).reshape(len(here), len(rows), -1)
+            for name, task in tasks.items()
+        }
+        return [
+            {name: self._answer(task, scores[name][i], row, rows) for name, task in tasks.items()}
+            for i, row in enumerate(here)
+        ]
+
+    def _answer(
+        self,
+        task: Task,
+        scores: NDArray[np.float64],
+        present: NDArray[np.bool_],
+        rows: NDArray[np.bool_],
+    ) -> TaskPrediction:
+        if len(rows) == 1:
+            return read_task(task, scores[0], {}, 0.0)
+        given = map(float, shares(scores[:, winner(task, scores)]))
+        alone = (rows.sum(axis=1) == 1) & (rows & present).any(axis=1)
+        against = conflict(scores[alone]) if isinstance(task, Classification) else 0.0
+        return read_task(
+            task, scores[0], dict(zip(self.manifest.presence, given, strict=True)), against
+        )
+
+
+def _tokenizer(bundle: Bundle, name: str) -> bytes | None:
+    ref = bundle.manifest.tokenizers.get(name)
+    return None if ref is None else bundle.read(ref)
+
+
+def _open_graph(
+    bundle: Bundle, name: str, model: bytes, backend: str, threads: int | None
+) -> Backend:
+    graph = open_backend(backend, model, what=f"graph {name!r}", threads=threads)
+    if graph.spec != bundle.manifest.graphs[name]:
+        graph.close()
+        raise ArtefactError(
+            f"graph {name!r} has other inputs or outputs than the manifest says; "
+            "export the model again"
+        )
+    return graph

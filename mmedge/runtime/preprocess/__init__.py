@@ -1,0 +1,77 @@
+"""What turns one raw sample into what the graphs take.
+
+There is this one implementation: export, calibration, offline prediction and the live
+pipeline all call it, so a model cannot see other pixels, samples or tokens in service
+than it did when it was proven.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mmedge.errors import ConfigError
+from mmedge.runtime.preprocess.image import ImagePreprocessor
+from mmedge.runtime.preprocess.sound import Pcm, SoundPreprocessor
+from mmedge.runtime.preprocess.text import TextPreprocessor
+from mmedge.specs import Image, Modality, Sound
+
+__all__ = [
+    "ImagePreprocessor",
+    "Pcm",
+    "Preprocessor",
+    "Raw",
+    "SoundPreprocessor",
+    "TextPreprocessor",
+    "make_preprocessor",
+]
+
+Raw = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | Pcm | str
+"""One raw sample: RGB uint8 ``[h, w, 3]`` or ``[T, h, w, 3]``; sound; or a text."""
+
+
+class Preprocessor(Protocol):
+    """Makes the arrays of one sample, without batch axis, keyed by graph input."""
+
+    def __call__(self, raw: Any) -> dict[str, npt.NDArray[Any]]:
+        """Prepare one raw sample; the arrays are the caller's to keep, and contiguous."""
+        ...
+
+
+def make_preprocessor(
+    name: str, modality: Modality, tokenizer_json: bytes | None = None
+) -> Preprocessor:
+    """Make what prepares the raw samples of one modality.
+
+    The result answers uint8 ``frames`` ``[H, W, C]`` or ``[T, H, W, C]`` for an image,
+    float32 ``samples`` ``[N]`` or ``[C, N]`` for a sound, and int64 ``ids`` and ``mask``
+    ``[L]`` for a text. It keeps no state between calls and may be shared by threads.
+
+    Args:
+        name: the modality's name; error messages begin with it.
+        modality: its specification.
+        tokenizer_json: for a text, the content of its tokenizer file; else ``None``.
+
+    Raises:
+        ConfigError: a tokenizer is missing, is not wanted, or contradicts the modality.
+        ArtefactError: ``tokenizer_json`` is not a tokenizer.
+        ResourceError: ``tokenizer_json`` is too large.
+        MissingDependencyError: the package that the modality needs is not installed.
+    """
+    if isinstance(modality, Image | Sound):
+        if tokenizer_json is not None:
+            raise ConfigError(
+                f"modality '{name}' is of kind '{modality.kind}' and takes no tokenizer; "
+                "leave tokenizer_json out"
+            )
+        if isinstance(modality, Image):
+            return ImagePreprocessor(name, modality)
+        return SoundPreprocessor(name, modality)
+    if tokenizer_json is None:
+        raise ConfigError(
+            f"modality '{name}' is a text and needs its tokenizer: pass the content of "
+            f"'{modality.tokenizer}' as tokenizer_json"
+        )
+    return TextPreprocessor(name, modality, tokenizer_json)

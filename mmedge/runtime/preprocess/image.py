@@ -1,0 +1,187 @@
+"""Pictures: colour, then resize by the named filter, then cut or pad to the encoder's size.
+
+The resampling is Pillow's or cv2's own, never a copy of it, because that is what the
+model was trained with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+
+from mmedge._optional import require
+from mmedge.errors import ConfigError, ResourceError
+from mmedge.specs import Image, ResizeFilter
+
+__all__ = ["ImagePreprocessor"]
+
+Pixels = npt.NDArray[np.uint8]
+
+# A 1 x 60000 strip scaled to cover a square would be gigapixels before it is cut.
+_MAX_RESIZED_PIXELS = 64 * 2**20
+
+
+class ImagePreprocessor:
+    """Prepares RGB pictures, or clips of them, for one image modality.
+
+    Args:
+        name: the modality's name, for messages.
+        spec: size, filter, fit and colour that the encoder was trained on.
+
+    Raises:
+        MissingDependencyError: the filter is cv2's, and cv2 is not installed.
+    """
+
+    def __init__(self, name: str, spec: Image) -> None:
+        self._name = name
+        self._spec = spec
+        self._recolour, self._resize = _library(spec)
+
+    def __call__(self, raw: Pixels) -> dict[str, Pixels]:
+        """Prepare one picture or clip.
+
+        Args:
+            raw: RGB, uint8 in 0..255, ``[h, w, 3]``; for a modality of several frames
+                ``[frames, h, w, 3]``, oldest first.
+
+        Returns:
+            ``frames``: uint8 ``[H, W, C]`` or ``[frames, H, W, C]``, contiguous.
+
+        Raises:
+            ConfigError: another dtype, shape or number of frames came.
+            ResourceError: the aspect ratio is so extreme that ``cover`` would need more
+                than 64 megapixels.
+        """
+        _check(self._name, self._spec, raw)
+        if self._spec.frames == 1:
+            return {"frames": self._one(raw)}
+        return {"frames": np.stack([self._one(frame) for frame in raw])}
+
+    def _one(self, rgb: Pixels) -> Pixels:
+        spec = self._spec
+        height, width = resized_size(spec, *rgb.shape[:2])
+        if height * width > _MAX_RESIZED_PIXELS:
+            raise ResourceError(
+                f"modality '{self._name}': a picture of {rgb.shape[1]}x{rgb.shape[0]} becomes "
+                f"{width}x{height} before its centre is cut to {spec.width}x{spec.height}, more "
+                "than 64 megapixels; crop it first, or use fit='letterbox'"
+            )
+        picture = self._recolour(np.ascontiguousarray(rgb))
+        if picture.shape[:2] != (height, width):
+            picture = self._resize(picture, height, width)
+        picture = picture.reshape(height, width, spec.channels)
+        if spec.fit == "cover":
+            picture = _cut_centre(picture, spec)
+        elif spec.fit == "letterbox":
+            picture = _pad(picture, spec)
+        # A copy even where nothing was done: the caller may reuse its frame buffer.
+        return np.array(picture, dtype=np.uint8, order="C", copy=True)
+
+
+def resized_size(spec: Image, height: int, width: int) -> tuple[int, int]:
+    """Give the size to resample to, before the centre is cut or the border padded.
+
+    Args:
+        spec: the modality.
+        height: rows of the raw picture, at least 1.
+        width: columns of the raw picture, at least 1.
+
+    Returns:
+        Height and width in pixels.
+    """
+    if spec.fit == "stretch":
+        return spec.height, spec.width
+    if spec.fit == "letterbox":
+        # Ultralytics' LetterBox, to the pixel.
+        ratio = min(spec.height / height, spec.width / width)
+        return max(1, round(height * ratio)), max(1, round(width * ratio))
+    if spec.shorter is not None:
+        # torchvision's Resize(int): int(shorter * long / short).
+        if height <= width:
+            return spec.shorter, spec.shorter * width // height
+        return spec.shorter * height // width, spec.shorter
+    if spec.height * width >= spec.width * height:
+        return spec.height, spec.height * width // height
+    return spec.width * height // width, spec.width
+
+
+def _check(name: str, spec: Image, raw: object) -> None:
+    ndim = 3 if spec.frames == 1 else 4
+    wanted = "[h, w, 3]" if ndim == 3 else f"[{spec.frames}, h, w, 3]"
+    if not isinstance(raw, np.ndarray):
+        came = type(raw).__name__
+    elif (
+        raw.dtype == np.uint8
+        and raw.ndim == ndim
+        and raw.shape[-1] == 3
+        and min(raw.shape) > 0
+        and (ndim == 3 or len(raw) == spec.frames)
+    ):
+        return
+    else:
+        came = f"{raw.dtype}{list(raw.shape)}"
+    raise ConfigError(
+        f"modality '{name}' takes RGB pictures as uint8 {wanted}, but got {came}. "
+        "Channels come last, in the order R, G, B and from 0 to 255, whatever the encoder "
+        "wants: mmedge converts to its colour and size"
+    )
+
+
+def _cut_centre(picture: Pixels, spec: Image) -> Pixels:
+    # torchvision's CenterCrop, with Python's rounding of halves to even.
+    top = round((picture.shape[0] - spec.height) / 2.0)
+    left = round((picture.shape[1] - spec.width) / 2.0)
+    return picture[top : top + spec.height, left : left + spec.width]
+
+
+def _pad(picture: Pixels, spec: Image) -> Pixels:
+    height, width = picture.shape[:2]
+    out = np.full((spec.height, spec.width, spec.channels), spec.fill, np.uint8)
+    top, left = (spec.height - height) // 2, (spec.width - width) // 2
+    out[top : top + height, left : left + width] = picture
+    return out
+
+
+_Recolour = Callable[[Pixels], Pixels]
+_Resize = Callable[[Pixels, int, int], Pixels]
+
+
+def _library(spec: Image) -> tuple[_Recolour, _Resize]:
+    """Choose the library whose filter the recipe names; its grey goes with it."""
+    if spec.filter.startswith("pillow-"):
+        return _pillow_recolour(spec), _pillow_resize(spec.filter)
+    cv2 = require("cv2", extra="opencv-headless|opencv", why=f"the resize filter '{spec.filter}'")
+    return _cv2_recolour(cv2, spec), _cv2_resize(cv2, spec.filter)
+
+
+def _pillow_recolour(spec: Image) -> _Recolour:
+    if spec.colour == "grey":
+        return lambda rgb: np.asarray(Pillow.fromarray(rgb).convert("L"))
+    if spec.colour == "bgr":
+        return lambda rgb: np.ascontiguousarray(rgb[..., ::-1])
+    return lambda rgb: rgb
+
+
+def _pillow_resize(name: ResizeFilter) -> _Resize:
+    resample = Pillow.Resampling[name.removeprefix("pillow-").upper()]
+    return lambda picture, height, width: np.asarray(
+        Pillow.fromarray(picture).resize((width, height), resample)
+    )
+
+
+def _cv2_recolour(cv2: Any, spec: Image) -> _Recolour:
+    if spec.colour == "rgb":
+        return lambda rgb: rgb
+    code = cv2.COLOR_RGB2GRAY if spec.colour == "grey" else cv2.COLOR_RGB2BGR
+    return lambda rgb: cv2.cvtColor(rgb, code)
+
+
+def _cv2_resize(cv2: Any, name: ResizeFilter) -> _Resize:
+    interpolation = getattr(cv2, f"INTER_{name.removeprefix('cv2-').upper()}")
+    return lambda picture, height, width: cv2.resize(
+        picture, (width, height), interpolation=interpolation
+    )

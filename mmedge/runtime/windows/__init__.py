@@ -1,0 +1,19 @@
+"""Time: cutting recordings into the windows that a model sees.
+
+A window that ends at ``end_ns`` is half open: it holds what was captured before
+``end_ns``. Ends lie on a fixed grid, so the same files always give the same windows.
+"""
+
+from __future__ import annotations
+
+from mmedge.runtime.windows.cut import cut_sound, latest_frame, pick_frames, window_ends_ns
+from mmedge.runtime.windows.walk import WindowSample, iter_windows
+
+__all__ = [
+    "WindowSample",
+    "cut_sound",
+    "iter_windows",
+    "latest_frame",
+    "pick_frames",
+    "window_ends_ns",
+]

@@ -1,0 +1,150 @@
+"""What a person sees on the terminal: progress on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from mmedge.bundle import Bundle
+    from mmedge.demo import DemoResult
+    from mmedge.proof import Parity, SubsetAccuracy
+    from mmedge.runtime.offline import FilePrediction
+
+__all__ = ["progress", "show_bundle", "show_demo", "show_parity", "show_predictions"]
+
+_out = Console()
+_err = Console(stderr=True)
+_BAR = 12
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Show the current stage while it runs; without a terminal, one line each."""
+    if not _err.is_terminal:
+        yield lambda stage: _err.print(f"{stage} ...", highlight=False)
+        return
+    with _err.status("starting ...") as status:
+
+        def on_stage(stage: str) -> None:
+            status.update(f"{stage} ...")
+
+        yield on_stage
+
+
+def show_parity(parity: Parity, *, title: str) -> None:
+    """Print the worst finding of every point on the data's way."""
+    table = Table(title=escape(title), title_justify="left")
+    for column, justify in (
+        ("point", "left"),
+        ("largest error", "right"),
+        ("of allowed", "right"),
+        ("worst case", "left"),
+        ("", "left"),
+    ):
+        table.add_column(column, justify="right" if justify == "right" else "left")
+    for point, finding in parity.by_point().items():
+        case = f"sample {finding.sample}, batch {finding.batch}"
+        case += f", {finding.subset}" if finding.subset else ""
+        verdict = "[green]ok[/]" if finding.passed else "[red]FAILED[/]"
+        table.add_row(point, f"{finding.error:.2g}", f"{finding.ratio:.2%}", case, verdict)
+    _out.print(table)
+    kind = "your clips" if parity.inputs == "clips" else "seeded noise"
+    _out.print(
+        f"{len(parity.findings)} comparisons on {parity.samples} samples of {kind}; allowed: "
+        f"{parity.tolerance.absolute:g} + {parity.tolerance.relative:g} x |reference|",
+        highlight=False,
+    )
+    for note in parity.notes:
+        _out.print(f"note: {escape(note)}", highlight=False)
+
+
+def show_bundle(bundle: Bundle) -> None:
+    """Print what a bundle holds."""
+    manifest = bundle.manifest
+    made = ", ".join(f"{name} {version}" for name, version in manifest.made_by.items())
+    golden = manifest.golden
+    _out.print(f"[bold]{escape(manifest.name)}[/]  {bundle.digest[:12]}  made by {made}")
+    table = Table(title="modalities, in the order of presence", title_justify="left")
+    for column in ("name", "kind", "sees", "gives"):
+        table.add_column(column)
+    for name in manifest.presence:
+        graph = manifest.graphs[name]
+        sees = ", ".join(f"{i.name} {i.dtype}{_shape(i.shape)}" for i in graph.inputs)
+        gives = ", ".join(f"{o.name}{_shape(o.shape)}" for o in graph.outputs)
+        table.add_row(name, manifest.modalities[name].kind, escape(sees), escape(gives))
+    _out.print(table)
+    table = Table(title="tasks", title_justify="left")
+    for column in ("name", "kind", "answers"):
+        table.add_column(column)
+    for name, task in manifest.tasks.items():
+        names = task.names if task.kind == "regression" else task.labels
+        shown = ", ".join(names[:12]) + (f" ... ({len(names)})" if len(names) > 12 else "")
+        table.add_row(name, task.kind, escape(shown))
+    _out.print(table)
+    table = Table(title="plans", title_justify="left")
+    for column in ("name", "target", "size", "graphs"):
+        table.add_column(column)
+    for name, plan in manifest.plans.items():
+        size = sum(ref.bytes for ref in plan.graphs.values())
+        table.add_row(name, plan.target, f"{size / 1e6:.2f} MB", ", ".join(plan.graphs))
+    _out.print(table)
+    _out.print(f"golden samples: {golden.samples} of {golden.source}", highlight=False)
+    if golden.source == "clips":
+        _out.print("[yellow]These are real clips: whoever has the bundle has them.[/]")
+
+
+def show_predictions(predictions: Iterable[FilePrediction]) -> None:
+    """Print one line per window as it comes."""
+    for each in predictions:
+        line = f"{each.end_ns / 1e9:7.2f} s  "
+        if each.prediction.nothing_present:
+            _out.print(f"{line}nothing present", highlight=False)
+        for name, task in each.prediction.tasks.items():
+            best = max(task.scores, key=lambda label: task.scores[label])
+            answer = task.label or ", ".join(task.labels) or f"({best})"
+            shares = "  ".join(f"{k} {v:+.2f}" for k, v in task.contributions.items())
+            alarm = f"  [red]conflict {task.conflict:.2f}[/]" if task.conflict > 0.5 else ""
+            _out.print(
+                f"{line}{escape(name)}: [bold]{escape(answer)}[/] {task.scores[best]:.2f} "
+                f"{_bar(task.scores[best])}  {escape(shares)}{alarm}",
+                highlight=False,
+            )
+
+
+def show_demo(result: DemoResult) -> None:
+    """Print what the demo found, and where its picture is."""
+    for note in result.notes:
+        _out.print(f"note: {escape(note)}", highlight=False)
+    show_parity(result.parity, title="parity with the trained torch model")
+    _show_accuracy(result.accuracy)
+    show_predictions(result.predictions)
+    _out.print(f"picture: [bold]{result.picture}[/]   bundle: [bold]{result.bundle}[/]")
+
+
+def _show_accuracy(rows: Iterable[SubsetAccuracy]) -> None:
+    table = Table(
+        title="accuracy on the shipped test excerpt: a speaker and digits never trained on",
+        title_justify="left",
+    )
+    for column in ("present", "accuracy", "", "right"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(
+            row.present, f"{row.accuracy:.1%}", _bar(row.accuracy), f"{row.correct} / {row.samples}"
+        )
+    _out.print(table)
+
+
+def _bar(share: float) -> str:
+    full = round(max(0.0, min(1.0, share)) * _BAR)
+    return "█" * full + "░" * (_BAR - full)
+
+
+def _shape(shape: tuple[int | str, ...]) -> str:
+    return f"({', '.join(map(str, shape))})"

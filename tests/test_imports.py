@@ -1,0 +1,61 @@
+"""What starting mmedge loads, watched in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+HEAVY = (
+    "av",
+    "cv2",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "sounddevice",
+    "soxr",
+    "tensorrt",
+    "tensorrt_rtx",
+    "tokenizers",
+    "torch",
+)
+
+REPORT = f"""
+import sys
+loaded = sorted(set(sys.modules) & set({HEAVY!r}))
+print("heavy:", *loaded, file=sys.stderr)
+"""
+
+HELP = """
+import runpy, sys
+sys.argv = ["mmedge", "--help"]
+try:
+    runpy.run_module("mmedge", run_name="__main__", alter_sys=True)
+except SystemExit as exc:
+    if exc.code not in (None, 0):
+        raise
+"""
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_importing_mmedge_loads_nothing_heavy() -> None:
+    done = run("import mmedge\n" + REPORT)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "heavy:\n", "")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    done = run(HELP + REPORT)
+    assert (done.returncode, done.stderr) == (0, "heavy:\n")
+    assert "export" in done.stdout
