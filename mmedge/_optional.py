@@ -30,6 +30,5 @@ def require(module: str, *, extra: str, why: str) -> Any:
             raise
         ways = " or ".join(f"pip install 'mmedge[{name}]'" for name in extra.split("|"))
         raise MissingDependencyError(
-            f"{why} needs the package '{exc.name}', which is not installed. "
-            f"Install it with: {ways}"
+            f"{why} needs the package '{exc.name}', which is not installed. Install it with: {ways}"
         ) from exc

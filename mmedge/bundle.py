@@ -144,7 +144,7 @@ def _create(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> Non
             _write(staged / name, data)
         _write(staged / MANIFEST, manifest)
         staged.chmod(0o755)
-        os.rename(staged, folder)
+        staged.rename(folder)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         raise
@@ -161,7 +161,9 @@ def _replace(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> No
                 if stray.name not in {*contents, MANIFEST, _LOCK} and stray.is_file():
                     stray.unlink()
     except Timeout as exc:
-        raise ConfigError(f"another process is writing {folder}; try again when it is done") from exc
+        raise ConfigError(
+            f"another process is writing {folder}; try again when it is done"
+        ) from exc
 
 
 def _write_whole(path: Path, data: bytes) -> None:
@@ -169,7 +171,7 @@ def _write_whole(path: Path, data: bytes) -> None:
         return
     draft = path.with_name(f".{path.name}.part")
     _write(draft, data)
-    os.replace(draft, path)
+    draft.replace(path)
     _sync_folder(path.parent)
 
 
@@ -207,7 +209,7 @@ def _read_plain(path: Path, limit_bytes: int) -> bytes:
             f"{path} cannot be opened as a plain file ({exc.strerror}): a bundle holds no links "
             "and no folders. Copy or export it again."
         ) from exc
-    with open(handle, "rb") as file:
+    with os.fdopen(handle, "rb") as file:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or path.is_symlink():
             raise ArtefactError(f"{path} is not a plain file; a bundle holds nothing else")

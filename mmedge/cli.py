@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import typer
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 BundleArg = Annotated[Path, typer.Argument(help="Bundle folder, NAME.mmedge.")]
 BackendOpt = Annotated[str, typer.Option(help="What runs the graphs.")]
 PlanOpt = Annotated[str, typer.Option(help="Which of the bundle's plans.")]
+Golden = Literal["seeded", "clips"]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
@@ -94,7 +95,7 @@ def export(
                 out=out,
                 weights=tuple(weights or ()),
                 clips=clips,
-                golden=golden,
+                golden=cast("Golden", golden),  # checked there
                 samples=samples,
                 replace=force,
             ),

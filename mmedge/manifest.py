@@ -21,6 +21,7 @@ __all__ = [
     "FUSION",
     "PRESENCE",
     "SCHEMA",
+    "TOKENS_MASK",
     "FileRef",
     "GoldenRef",
     "Manifest",
@@ -33,6 +34,8 @@ __all__ = [
 SCHEMA = 1
 FUSION = "fusion"
 """Name of the fusion head's graph; the others are named after their modality."""
+TOKENS_MASK = "tokens_mask"
+"""Name of an encoder's second output, where it has one: which of its tokens count."""
 PRESENCE = "presence"
 """Name of the fusion graph's bool ``[B, M]`` input."""
 MAX_MANIFEST_BYTES = 16 * 2**20
@@ -106,7 +109,7 @@ class Manifest(Spec):
         reports: what the stages wrote about their proof.
     """
 
-    mmedge_schema: Literal[1] = SCHEMA
+    mmedge_schema: Literal[1] = 1
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}$")]
     made_by: dict[Annotated[str, StringConstraints(max_length=64)], Version]
     weights_sha256: Sha256
@@ -115,9 +118,9 @@ class Manifest(Spec):
     tasks: Annotated[dict[Name, Task], Field(min_length=1)]
     graphs: dict[Name, GraphSpec]
     plans: dict[Name, Plan]
-    tokenizers: dict[Name, FileRef] = {}
+    tokenizers: dict[Name, FileRef] = Field(default_factory=dict)
     golden: GoldenRef
-    reports: dict[Name, FileRef] = {}
+    reports: dict[Name, FileRef] = Field(default_factory=dict)
 
     @property
     def files(self) -> Iterator[FileRef]:
@@ -132,7 +135,8 @@ class Manifest(Spec):
         """Output of the modality's encoder -> input of the fusion head that it feeds."""
         outputs = self.graphs[modality].outputs
         return {
-            spec.name: f"{modality}_mask" if spec.name == "mask" else modality for spec in outputs
+            spec.name: f"{modality}_mask" if spec.name == TOKENS_MASK else modality
+            for spec in outputs
         }
 
     @model_validator(mode="after")

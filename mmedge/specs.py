@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from typing_extensions import Self
 
 __all__ = [
+    "NAME_PATTERN",
     "Classification",
+    "DType",
     "GraphSpec",
     "Image",
     "LogMel",
@@ -29,7 +31,8 @@ __all__ = [
     "Text",
 ]
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Size = Annotated[int, Field(ge=1, le=8192)]
 Floats = Annotated[tuple[float, ...], Field(strict=False)]

@@ -30,7 +30,7 @@ FACTS: dict[str, frozenset[int]] = {
     "a multiple of three": frozenset({0, 3, 6, 9}),
     "in the middle": frozenset({3, 4, 5, 6}),
 }
-NEUTRAL = ("", "", "no idea", "a digit", "hard to say")
+NEUTRAL = ("no idea", "a digit", "hard to say")
 
 
 def hint_for(rng: np.random.Generator, digit: int | None, wrong: float = 0.2) -> str:
@@ -42,7 +42,7 @@ def hint_for(rng: np.random.Generator, digit: int | None, wrong: float = 0.2) ->
         wrong: share of hints that are about another digit.
 
     Returns:
-        One fact, or two joined by "and", or something neutral, perhaps the empty text.
+        One fact, or two joined by "and", or something neutral.
     """
     if rng.random() < (0.25 if digit is not None else 0.7):
         return str(rng.choice(NEUTRAL))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-__all__ = ["HEIGHT", "WIDTH", "Bad", "draw_paper"]
+__all__ = ["HEIGHT", "WIDTH", "Bad", "draw_paper", "draw_sheet"]
 
 HEIGHT, WIDTH = 96, 128
 
@@ -43,10 +43,8 @@ class Bad:
     inverted: float = 0.15
 
 
-def draw_paper(
-    rng: np.random.Generator, glyph: Picture | None, bad: Bad | None = None
-) -> Picture:
-    """Draw a sheet of paper with a digit on it, or an empty one.
+def draw_paper(rng: np.random.Generator, glyph: Picture | None, bad: Bad | None = None) -> Picture:
+    """Take a picture of a sheet of paper with a digit on it, or of an empty one.
 
     Args:
         rng: all chance comes from here.
@@ -57,6 +55,20 @@ def draw_paper(
         Grey uint8 ``[96, 128]``.
     """
     bad = bad or Bad()
+    return _expose(rng, draw_sheet(rng, glyph, bad), bad)
+
+
+def draw_sheet(rng: np.random.Generator, glyph: Picture | None, bad: Bad) -> Plane:
+    """Draw the sheet itself: what a perfect camera would see.
+
+    Args:
+        rng: all chance comes from here.
+        glyph: uint8 ``[28, 28]``, light on dark as in MNIST; ``None`` for an empty sheet.
+        bad: how the sheet lies, and what lies on it.
+
+    Returns:
+        Grey float32 ``[96, 128]`` around 0..255.
+    """
     sheet = _sheet(rng)
     if glyph is not None:
         ink = np.float32(sheet.mean() - rng.uniform(55, 120))
@@ -64,9 +76,7 @@ def draw_paper(
         sheet = sheet + alpha * (ink - sheet)
     if rng.random() < bad.hidden:
         sheet = _hide(rng, sheet)
-    if rng.random() < bad.inverted:
-        sheet = 255 - sheet
-    return _expose(rng, sheet, bad)
+    return 255 - sheet if rng.random() < bad.inverted else sheet
 
 
 def _sheet(rng: np.random.Generator) -> Plane:

@@ -48,7 +48,7 @@ class Sample:
     Attributes:
         camera: grey uint8 ``[96, 128]``.
         mic: float32 ``[8000]`` in [-1, 1], one second.
-        hint: a few words, perhaps none.
+        hint: a few words.
         label: index into ``LABELS``.
         snr_db: of a spoken word; infinite without noise, NaN where nothing is spoken.
     """

@@ -16,7 +16,7 @@ from mmedge.demo.samples import Originals, Sample, make_sample
 from mmedge.runtime.preprocess import ImagePreprocessor
 from mmedge.specs import Image
 
-__all__ = ["SampleSet", "make_set", "stack_samples"]
+__all__ = ["SampleSet", "make_set", "stack_samples", "to_int16"]
 
 CHUNK = 1_000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mmedge.errors import ConfigError
 
@@ -28,7 +29,7 @@ class ExportConfig:
     out: Path
     weights: tuple[str, ...] = ()
     clips: Path | None = None
-    golden: str = "seeded"
+    golden: Literal["seeded", "clips"] = "seeded"
     samples: int = 4
     replace: bool = False
     seed: int = 0

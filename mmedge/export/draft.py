@@ -24,13 +24,14 @@ from mmedge.export.recipe import Recipe
 from mmedge.export.reference import Reference, call, embedding_names
 from mmedge.export.samples import seeded_samples
 from mmedge.export.weights import digest_weights
-from mmedge.manifest import FUSION, PRESENCE, FileRef, GoldenRef, Manifest, Plan
+from mmedge.manifest import FUSION, PRESENCE, TOKENS_MASK, FileRef, GoldenRef, Manifest, Plan
 from mmedge.proof.absence import cost_of_absence
 from mmedge.proof.golden import MAX_BYTES, Golden, Raw
 from mmedge.proof.parity import FP32, Parity
 from mmedge.proof.verify import FRONT_END
 from mmedge.runtime.clips import read_clips
 from mmedge.runtime.preprocess import Preprocessor, make_preprocessor
+from mmedge.runtime.windows import iter_windows
 from mmedge.specs import Modality, Text
 
 __all__ = ["Draft", "fusion_inputs"]
@@ -89,7 +90,7 @@ class Draft:
     def add_encoder(self, name: str, graph: EncoderGraph, golden: Golden) -> None:
         """Export one modality's graph."""
         outputs = ["embedding" if golden.embeddings[name][name].ndim == 2 else "tokens"]
-        outputs += ["mask"] if graph.has_mask else []
+        outputs += [TOKENS_MASK] if graph.has_mask else []
         taps = {} if graph.front_end is None else {FRONT_END: FRONT_END}
         self._add(
             name, to_onnx(f"encoder {name!r}", graph, _pair(golden.inputs[name]), outputs, taps)
@@ -111,7 +112,10 @@ class Draft:
 
     def finish(self, golden: Golden, parity: Parity) -> Bundle:
         """Put the bundle together, its report included."""
-        report = {"parity": parity.to_json(), "absence": cost_of_absence(golden, self._recipe.tasks)}
+        report = {
+            "parity": parity.to_json(),
+            "absence": cost_of_absence(golden, self._recipe.tasks),
+        }
         text = json.dumps(report, indent=1) + "\n"
         return self._bundle(
             golden, {"parity": self._file("parity", ".json", text.encode())}, self._config.golden
@@ -200,13 +204,11 @@ class Draft:
         return means, [f"absent modalities get their mean embedding over {what}"]
 
 
-def _read_clips(
-    path: Path, modalities: Mapping[str, Modality]
-) -> dict[str, tuple[Raw, ...]]:
-    """Read the clips that have every modality."""
+def _read_clips(path: Path, modalities: Mapping[str, Modality]) -> dict[str, tuple[Raw, ...]]:
+    """Take the first window of each clip that has every modality."""
     complete = []
     for clip in read_clips(path, modalities):
-        raw = clip.load()
+        raw = next(iter_windows(clip.sources, modalities)).raw
         if set(raw) == set(modalities):
             complete.append(raw)
         if len(complete) == MAX_CLIPS:

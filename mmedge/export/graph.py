@@ -10,6 +10,7 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 import onnx
 import torch
@@ -20,7 +21,7 @@ from mmedge.export.names import rename, scope_of
 from mmedge.export.operators import ALLOWED
 from mmedge.export.watch import watching
 from mmedge.manifest import MAX_FILE_BYTES
-from mmedge.specs import GraphSpec, TensorSpec
+from mmedge.specs import DType, GraphSpec, TensorSpec
 
 __all__ = ["IR_VERSION", "OPSET", "signature", "to_onnx"]
 
@@ -139,7 +140,7 @@ def _tidy(model: onnx.ModelProto, keep: set[str]) -> None:
 
 def _tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     kind = value.type.tensor_type
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+    dtype = cast("DType", onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name)
     sizes = [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
     fixed = [size for size in sizes[1:] if not isinstance(size, int)]
     if not sizes or isinstance(sizes[0], int) or fixed:

@@ -157,9 +157,7 @@ def _positional_count(module: nn.Module) -> int | None:
     return count
 
 
-def _calling(
-    head: nn.Module, names: Sequence[str]
-) -> Literal["keywords", "mapping", "positional"]:
+def _calling(head: nn.Module, names: Sequence[str]) -> Literal["keywords", "mapping", "positional"]:
     """Find out how a head wants its embeddings, from its signature."""
     given = [p for n, p in inspect.signature(head.forward).parameters.items() if n != PRESENCE]
     if any(p.kind is p.VAR_KEYWORD for p in given) or set(names) <= {p.name for p in given}:
@@ -242,5 +240,3 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
 
 def _shape(value: Tensor) -> str:
     return "[B" + "".join(f", {n}" for n in value.shape[1:]) + "]"
-
-

@@ -60,9 +60,7 @@ def _node_names(graph: onnx.GraphProto, strip: str) -> list[str]:
     return names
 
 
-def _constant_names(
-    graph: onnx.GraphProto, strip: str, keep: Collection[str]
-) -> Mapping[str, str]:
+def _constant_names(graph: onnx.GraphProto, strip: str, keep: Collection[str]) -> Mapping[str, str]:
     """Give parameters their own name, and folded constants that of their first use."""
     names = {}
     tensors = {tensor.name for tensor in graph.initializer}

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 __all__ = ["ALLOWED"]
 
-ALLOWED = frozenset(
-    """
+_TABLE = """
     Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool
     BatchNormalization Cast Ceil Celu Clip Concat Constant ConstantOfShape Conv
     ConvTranspose Cos Cosh CumSum DepthToSpace DequantizeLinear Div Dropout Einsum Elu
@@ -26,5 +25,5 @@ ALLOWED = frozenset(
     Shrink Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth
     Split Sqrt Squeeze Sub Sum Tan Tanh ThresholdedRelu Tile TopK Transpose Trilu
     Unsqueeze Where Xor
-    """.split()
-)
+"""
+ALLOWED = frozenset(_TABLE.split())

@@ -38,9 +38,7 @@ def run_golden(
 ) -> Golden:
     """Run raw samples through preprocessing and torch, for every subset of modalities."""
     names = tuple(reference.encoders)
-    inputs = {
-        name: _stack([preprocessors[name](raw) for raw in raws[name]]) for name in names
-    }
+    inputs = {name: _stack([preprocessors[name](raw) for raw in raws[name]]) for name in names}
     front_ends, embeddings = {}, {}
     for name, graph in reference.encoders.items():
         feeds = [torch.from_numpy(array) for array in inputs[name].values()]

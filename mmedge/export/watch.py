@@ -11,7 +11,9 @@ __all__ = ["watching"]
 
 
 @contextlib.contextmanager
-def watching(module: nn.Module, paths: Collection[str] | None = None) -> Iterator[dict[str, Tensor]]:
+def watching(
+    module: nn.Module, paths: Collection[str] | None = None
+) -> Iterator[dict[str, Tensor]]:
     """Collect the first tensor that each submodule returns on its first call.
 
     A parent ends after its children, so the first entry that is wrong is the innermost.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import pickle
+import pickle  # noqa: TID251 - only its error type; torch reads with weights_only
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path

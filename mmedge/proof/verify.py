@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mmedge.bundle import Bundle
 from mmedge.errors import ArtefactError
-from mmedge.manifest import Tolerance
+from mmedge.manifest import TOKENS_MASK, Tolerance
 from mmedge.proof.golden import Golden
 from mmedge.proof.parity import Finding, Parity, compare
 from mmedge.proof.subsets import row_name
@@ -121,7 +121,7 @@ def _encoders(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Ite
             for rows in _batches(golden.samples, batch):
                 outputs = predictor.encode(name, {k: a[rows] for k, a in arrays.items()})
                 for key, reference in golden.embeddings[name].items():
-                    point = f"{name}/{'mask' if key.endswith('_mask') else 'embedding'}"
+                    point = f"{name}/{'embedding' if key == name else TOKENS_MASK}"
                     yield compare(
                         point,
                         reference[rows],
@@ -139,7 +139,12 @@ def _fusion(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Itera
     clean, dirty = (_fuse_all(predictor, golden, stored, 5, fill) for fill in (0.0, np.nan))
     for task in golden.outputs:
         yield compare(
-            f"absent slots/{task}", clean[task], dirty[task], EXACT, batch=5, samples=_owners(golden)
+            f"absent slots/{task}",
+            clean[task],
+            dirty[task],
+            EXACT,
+            batch=5,
+            samples=_owners(golden),
         )
 
 
@@ -205,5 +210,3 @@ def _batches(count: int, batch: int) -> Iterator[NDArray[np.intp]]:
     """Give row numbers in batches of exactly ``batch``; the last begins again at row 0."""
     for begin in range(0, count, batch):
         yield np.arange(begin, begin + batch) % count
-
-

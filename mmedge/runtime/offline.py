@@ -52,9 +52,7 @@ class FilePrediction:
         return {"clip": self.clip, "end_ms": self.end_ns / 1e6, **self.prediction.to_json()}
 
 
-def assign(
-    inputs: Sequence[str], modalities: Mapping[str, Modality]
-) -> dict[str, Source]:
+def assign(inputs: Sequence[str], modalities: Mapping[str, Modality]) -> dict[str, Source]:
     """Find the modality that each input feeds; what a video lacks is logged as a warning.
 
     Args:
@@ -69,22 +67,15 @@ def assign(
     sources: dict[str, Source] = {}
     for given in inputs:
         name, equals, value = given.partition("=")
-        named = bool(equals) and name in modalities
-        if equals and not named and not Path(given).exists():
+        if equals and name in modalities:
+            _add(sources, name, _source(value, modalities[name]))
+            continue
+        if equals and not Path(given).exists():
             raise ConfigError(
                 f"{given!r}: the model has no modality {name!r}, only {_names(modalities)}"
             )
-        if named:
-            found = [(name, _source(value, modalities[name]))]
-        else:
-            found = _by_kind(given, modalities)
-        for target, source in found:
-            if target in sources:
-                raise ConfigError(
-                    f"modality {target!r} is given twice, by {sources[target]} and {source}; "
-                    "for several clips use --clips"
-                )
-            sources[target] = source
+        for target, source in _by_kind(given, modalities):
+            _add(sources, target, source)
     return sources
 
 
@@ -165,6 +156,15 @@ def predict_clips(
         yield from predict_files(
             predictor, clip.sources, every_ms=every_ms, explain=explain, clip=number
         )
+
+
+def _add(sources: dict[str, Source], name: str, source: Source) -> None:
+    if name in sources:
+        raise ConfigError(
+            f"modality {name!r} is given twice, by {sources[name]} and {source}; "
+            "for several clips use --clips"
+        )
+    sources[name] = source
 
 
 def _by_kind(given: str, modalities: Mapping[str, Modality]) -> list[tuple[str, Source]]:

@@ -103,7 +103,8 @@ def read_task(
     """Read one sample's scores ``[K]``."""
     names = task_names(task)
     table = dict(zip(names, map(float, scores), strict=True))
-    label, labels = None, ()
+    label: str | None = None
+    labels: tuple[str, ...] = ()
     if isinstance(task, Classification):
         best = names[int(scores.argmax())]
         label = best if table[best] >= task.threshold else None

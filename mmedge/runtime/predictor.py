@@ -39,7 +39,12 @@ class Predictor:
     """
 
     def __init__(
-        self, bundle: Bundle, *, backend: str = "cpu", plan: str = "fp32", threads: int | None = None
+        self,
+        bundle: Bundle,
+        *,
+        backend: str = "cpu",
+        plan: str = "fp32",
+        threads: int | None = None,
     ) -> None:
         """Open a bundle's graphs.
 
@@ -168,7 +173,7 @@ class Predictor:
     ) -> list[Prediction]:
         """Turn embeddings into predictions; shapes as in `fuse`."""
         names = self.manifest.presence
-        some = presence.any(axis=1)
+        some: NDArray[np.bool_] = np.asarray(presence.any(axis=1))
         answers = iter(self._answers(embeddings, presence, some, explain) if some.any() else ())
         return [
             Prediction(
@@ -222,7 +227,9 @@ class Predictor:
         count = presence.shape[1]
         rows = coalitions(count) if explain else np.ones((1, count), dtype=bool)
         here = presence[some]
-        repeated = {key: np.repeat(each[some], len(rows), axis=0) for key, each in embeddings.items()}
+        repeated = {
+            key: np.repeat(each[some], len(rows), axis=0) for key, each in embeddings.items()
+        }
         outputs = self.fuse(repeated, (here[:, None] & rows).reshape(-1, count))
         tasks = self.manifest.tasks
         scores = {

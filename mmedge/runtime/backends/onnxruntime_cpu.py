@@ -12,11 +12,11 @@ from typing_extensions import Self
 from mmedge._optional import require
 from mmedge.errors import ArtefactError, ConfigError, IncompatibleError
 from mmedge.runtime.backends import Arrays
-from mmedge.specs import GraphSpec, TensorSpec
+from mmedge.specs import DType, GraphSpec, TensorSpec
 
 __all__ = ["OnnxRuntimeCpu"]
 
-_DTYPES = {
+_DTYPES: dict[str, DType] = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
     "tensor(uint8)": "uint8",

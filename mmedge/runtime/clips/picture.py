@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,10 +19,13 @@ __all__ = ["MAX_PIXELS", "is_image", "read_image", "read_images"]
 MAX_PIXELS = 64 * 2**20
 """Larger pictures are refused: 64 megapixels are 192 MiB as RGB."""
 
-# No formats that run programs (EPS) or that nobody trains on: less that a stranger can reach.
-_FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+# No formats that run programs (EPS) or that nobody trains on: less that a stranger can
+# reach. JPEG also reads MPO, the pairs of some phones, and gives their first picture.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 # A TIFF may hold pages and a JPEG previews; in these, several pictures are a film.
 _FILMS = ("GIF", "PNG", "WEBP")
+# What Pillow's decoders raise on damaged data, by fuzzing them.
+_DAMAGE = (OSError, ValueError, SyntaxError, TypeError, EOFError, OverflowError, struct.error)
 
 
 def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
@@ -49,7 +53,7 @@ def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
             return _rgb(image, path)
         except SourceError:
             raise
-        except Exception as exc:  # Pillow's decoders raise almost anything on damaged data
+        except _DAMAGE as exc:
             raise SourceError(
                 f"'{path}' is damaged or cut off ({exc}); save or copy it again"
             ) from exc
@@ -99,7 +103,7 @@ def _open(path: Path) -> Image.Image:
         raise ResourceError(
             f"'{path}' is a picture of more than {MAX_PIXELS} pixels; scale it down"
         ) from exc
-    except Exception as exc:  # Pillow's decoders raise almost anything on damaged data
+    except _DAMAGE as exc:
         raise SourceError(
             f"'{path}' cannot be opened as a picture; give one of {', '.join(_FORMATS)}"
         ) from exc

@@ -132,9 +132,7 @@ def test_cover_resizes_the_shorter_side_and_cuts_the_centre_as_torchvision(
         ((1, 1), (320, 320)),
     ],
 )
-def test_cover_without_shorter_just_covers(
-    raw: tuple[int, int], expected: tuple[int, int]
-) -> None:
+def test_cover_without_shorter_just_covers(raw: tuple[int, int], expected: tuple[int, int]) -> None:
     assert resized_size(Image(height=224, width=320), *raw) == expected
 
 
