@@ -29,7 +29,7 @@ from mmedge.specs import LogMel
 LIMIT = 0.45
 WARM_UP = 20
 REPEATS = 200
-# What, samples per second, frames of the transform; the first has the limit.
+# Length of the transform -> front-end, samples per second. The first has the limit.
 CASES = {
     "400 (the limit's)": (LogMel(), 16_000),
     "512 at 16 kHz": (LogMel(fft_size=512), 16_000),

@@ -7,6 +7,7 @@ exist. A bundle may also live in memory, while it is made.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mmedge.errors import ArtefactError, ConfigError
+from mmedge.errors import ArtefactError, ConfigError, ResourceError
 from mmedge.manifest import MAX_MANIFEST_BYTES, FileRef, Manifest, parse_manifest
 
 __all__ = ["MANIFEST", "SUFFIX", "Bundle", "check_target", "file_ref", "open_bundle", "save_bundle"]
@@ -83,14 +84,19 @@ def open_bundle(path: Path | str) -> Bundle:
 
     Raises:
         ArtefactError: it is no bundle, or its manifest is not to be trusted.
+        ConfigError: there is nothing, or nothing that may be read.
         IncompatibleError: it was written by a newer mmedge.
     """
     folder = Path(path)
-    if not folder.exists():
+    try:
+        exists, has_manifest = folder.exists(), (folder / MANIFEST).exists()
+    except OSError as exc:
+        raise ConfigError(f"{folder} cannot be opened: {exc.strerror}") from exc
+    if not exists:
         raise ConfigError(
             f"there is no bundle at {folder}. Make one with: mmedge export RECIPE -o NAME{SUFFIX}"
         )
-    if not (folder / MANIFEST).exists():
+    if not has_manifest:
         raise ArtefactError(
             f"{folder} is not a bundle: it has no {MANIFEST}. A bundle is a folder NAME{SUFFIX} "
             "written by 'mmedge export'."
@@ -125,15 +131,21 @@ def save_bundle(bundle: Bundle, path: Path | str, *, replace: bool = False) -> B
     files come first, the manifest is replaced last, and what it no longer names is removed.
 
     Raises:
-        ConfigError: as for `check_target`, or another process is writing there.
+        ConfigError: as for `check_target`, another process is writing there, or the
+            system does not let us.
+        ResourceError: the disk is full.
     """
     folder = Path(path)
     check_target(folder, replace=replace)
     contents = {ref.name: bundle.read(ref) for ref in bundle.manifest.files}
-    if folder.exists():
-        _replace(folder, contents, _encode(bundle.manifest))
-    else:
-        _create(folder, contents, _encode(bundle.manifest))
+    write = _replace if folder.exists() else _create
+    try:
+        write(folder, contents, _encode(bundle.manifest))
+    except OSError as exc:
+        full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise (ResourceError if full else ConfigError)(
+            f"{folder} cannot be written: {exc.strerror or exc}"
+        ) from exc
     return open_bundle(folder)
 
 
@@ -170,8 +182,12 @@ def _write_whole(path: Path, data: bytes) -> None:
     if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
         return
     draft = path.with_name(f".{path.name}.part")
-    _write(draft, data)
-    draft.replace(path)
+    try:
+        _write(draft, data)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
     _sync_folder(path.parent)
 
 
@@ -209,13 +225,16 @@ def _read_plain(path: Path, limit_bytes: int) -> bytes:
             f"{path} cannot be opened as a plain file ({exc.strerror}): a bundle holds no links "
             "and no folders. Copy or export it again."
         ) from exc
-    with os.fdopen(handle, "rb") as file:
+    try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or path.is_symlink():
             raise ArtefactError(f"{path} is not a plain file; a bundle holds nothing else")
         if status.st_size > limit_bytes:
             raise ArtefactError(f"{path} has {status.st_size} bytes, {limit_bytes} were expected")
-        return file.read()
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 class _Folder(Mapping[str, bytes]):

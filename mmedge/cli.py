@@ -8,13 +8,33 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
+import typer.core
 
 from mmedge.errors import MmedgeError, ProofError
 
+
+class _Commands(typer.core.TyperGroup):
+    """Ends on Ctrl-C and on a closed pipe in our way; typer would do it in its own."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            sys.exit(_fail("interrupted", 130))
+        except BrokenPipeError:
+            # The reader has gone (mmedge ... | head); nobody is left to write to.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        return result
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -36,12 +56,6 @@ def main() -> None:
         app()
     except MmedgeError as exc:
         sys.exit(_fail(str(exc), exc.exit_code))
-    except KeyboardInterrupt:
-        sys.exit(_fail("interrupted", 130))
-    except BrokenPipeError:
-        # The reader has gone (mmedge ... | head); nobody is left to write to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as exc:  # noqa: BLE001 - the last stop: whatever comes here is our bug
         if os.environ.get("MMEDGE_TRACEBACK"):
             traceback.print_exc()

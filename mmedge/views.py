@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["progress", "show_bundle", "show_demo", "show_parity", "show_predictions"]
 
-_out = Console()
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line; rich would end with exit code 1."""
+        raise BrokenPipeError
+
+
+_out = _Console()
 _err = Console(stderr=True)
 _BAR = 12
 

@@ -77,7 +77,7 @@ def write_clip(test: Originals, path: Path, scenes: tuple[Scene, ...] = SCENES) 
     Args:
         test: the originals of the split ``test``.
         path: of the video, a ``.mkv`` (H.264 and lossless sound); the truth goes beside it,
-            one JSON line per scene, as ``.jsonl``.
+            one JSON object per scene, as ``.json``.
         scenes: one after another.
 
     Raises:
@@ -97,8 +97,7 @@ def write_clip(test: Originals, path: Path, scenes: tuple[Scene, ...] = SCENES) 
         file.mux(video.encode())
         _write_sound(av, file, sound, np.concatenate(_record(rng, test, scenes)))
     truth = [_truth(number, scene) for number, scene in enumerate(scenes)]
-    lines = "".join(json.dumps(row) + "\n" for row in truth)
-    path.with_suffix(".jsonl").write_text(lines, "utf-8")
+    path.with_suffix(".json").write_text(json.dumps(truth, indent=1) + "\n", "utf-8")
 
 
 def _film(rng: np.random.Generator, test: Originals, scene: Scene) -> Iterator[NDArray[np.uint8]]:
@@ -122,14 +121,14 @@ def _record(
     """One room, and in each scene a word after a third of a second."""
     samples = RATE_HZ * SCENE_MS // 1000
     room = room_noise(rng, samples * len(scenes)) * np.float32(0.003)
-    parts = np.split(room, len(scenes))
+    parts = np.split(room, len(scenes))  # views
     for scene, part in zip(scenes, parts, strict=True):
         if scene.spoken is None:
             continue
         word = test.words[scene.spoken][FIRST_ORIGINAL]
         word = word * np.float32(0.4 / np.abs(word).max())
         noise = np.sqrt((word**2).mean()) / 10 ** (scene.snr_db / 20)
-        part += room_noise(rng, samples) * np.float32(noise)
+        part[:] += room_noise(rng, samples) * np.float32(noise)
         begin = RATE_HZ // 3
         part[begin : begin + len(word)] += word[: samples - begin]
     return [part.clip(-1, 1) for part in parts]

@@ -38,7 +38,9 @@ def make_excerpt(test: Originals, per_label: int = PER_LABEL) -> list[Sample]:
         ``11 * per_label`` samples, as in testing: half of the words clean, half in noise.
     """
     return [
-        make_sample(SEED, index, _only(test, index % len(LABELS), index // len(LABELS)), training=False)
+        make_sample(
+            SEED, index, _only(test, index % len(LABELS), index // len(LABELS)), training=False
+        )
         for index in range(per_label * len(LABELS))
     ]
 

@@ -115,14 +115,14 @@ def _place(rng: np.random.Generator, glyph: Picture, bad: Bad) -> Plane:
     seen = centre + side * corners @ matrix.T
     size, how = (WIDTH, HEIGHT), Image.Transform.PERSPECTIVE
     placed = pen.transform(size, how, _homography(seen), Image.Resampling.BILINEAR)
-    return np.asarray(placed, np.float32) / 255
+    return np.asarray(placed, np.float32) / np.float32(255)
 
 
 def _homography(seen: NDArray[np.float64]) -> list[float]:
     """Pillow's eight coefficients from the picture to the glyph, by its four corners."""
     rows, wanted = [], []
-    for (x, y), (u, v) in zip(seen, ((0, 0), (1, 0), (1, 1), (0, 1)), strict=True):
-        u, v = u * GLYPH, v * GLYPH
+    square = ((0, 0), (GLYPH, 0), (GLYPH, GLYPH), (0, GLYPH))
+    for (x, y), (u, v) in zip(seen, square, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
         wanted += [u, v]
     return [float(value) for value in np.linalg.solve(np.array(rows), np.array(wanted))]
@@ -141,7 +141,8 @@ def _hide(rng: np.random.Generator, sheet: Plane) -> Plane:
     radius = width / 2
     draw.ellipse([tuple(tip - radius), tuple(tip + radius)], fill=255)
     alpha = np.asarray(mask.filter(ImageFilter.GaussianBlur(1)), np.float32) / 255
-    return sheet + alpha * (np.float32(rng.uniform(60, 220)) - sheet)
+    over = np.float32(rng.uniform(60, 220))
+    return np.asarray(sheet + alpha * (over - sheet), np.float32)
 
 
 def _expose(rng: np.random.Generator, sheet: Plane, bad: Bad) -> Picture:

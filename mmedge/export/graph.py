@@ -29,6 +29,9 @@ OPSET = 20
 IR_VERSION = 10
 MAX_BATCH = 4096
 _WRAPPED = "module."
+# Before the names of inputs and outputs until all others are changed: torch calls the
+# result of nn.Embedding "embedding", and that of a mean "mean".
+_OURS = "mmedge:"
 
 
 def to_onnx(
@@ -64,8 +67,8 @@ def to_onnx(
                 opset_version=OPSET,
                 # One entry: the wrapper takes all inputs as *args.
                 dynamic_shapes=((*({0: batch} for _ in inputs),),),
-                input_names=list(inputs),
-                output_names=[*outputs, *taps.values()],
+                input_names=[_OURS + name for name in inputs],
+                output_names=[_OURS + name for name in (*outputs, *taps.values())],
                 external_data=False,
                 verbose=False,
             )
@@ -75,7 +78,7 @@ def to_onnx(
     model = program.model_proto
     del model.graph.output[len(outputs) :]
     _check_operators(what, model)
-    _tidy(model, {*inputs, *outputs, *taps.values()})
+    _tidy(model)
     if model.ByteSize() >= MAX_FILE_BYTES:
         raise ResourceError(f"{what}: its weights exceed the 2 GB that one ONNX file can hold")
     onnx.checker.check_model(model, full_check=True)
@@ -118,9 +121,9 @@ def _check_operators(what: str, model: onnx.ModelProto) -> None:
         )
 
 
-def _tidy(model: onnx.ModelProto, keep: set[str]) -> None:
+def _tidy(model: onnx.ModelProto) -> None:
     """Readable names; nothing that differs from run to run or tells of this machine."""
-    rename(model.graph, _WRAPPED, keep)
+    rename(model.graph, _WRAPPED, _OURS)
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""

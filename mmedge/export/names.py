@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import onnx
 
@@ -13,13 +13,13 @@ __all__ = ["rename", "scope_of"]
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
-def rename(graph: onnx.GraphProto, strip: str, keep: Collection[str]) -> bool:
+def rename(graph: onnx.GraphProto, strip: str, ours: str) -> bool:
     """Name nodes ``module.path/Operator``, values after their node, constants after their use.
 
     Args:
         graph: changed in place; its nodes still carry the exporter's metadata.
         strip: prefix of module paths that is ours, not the user's.
-        keep: names of inputs, outputs and tapped values, which stay.
+        ours: prefix of inputs, outputs and tapped values, which keep the rest of their name.
 
     Returns:
         Whether anything was renamed.
@@ -29,14 +29,17 @@ def rename(graph: onnx.GraphProto, strip: str, keep: Collection[str]) -> bool:
     for node, name in zip(graph.node, names, strict=True):
         node.name = name
         for index, output in enumerate(node.output):
-            if output and output not in keep:
+            if output:
                 values[output] = node.name if index == 0 else f"{node.name}:{index}"
-    values |= _constant_names(graph, strip, keep)
+    values |= _constant_names(graph, strip)
+    ends = [value.name for value in (*graph.input, *graph.output)]
+    known = {*values, *ends, *(name for node in graph.node for name in node.input)}
+    values |= {name: name.removeprefix(ours) for name in known if name.startswith(ours)}
     for node in graph.node:
         _replace(node.input, values)
         _replace(node.output, values)
-    for tensor in graph.initializer:
-        tensor.name = values.get(tensor.name, tensor.name)
+    for named in (*graph.initializer, *graph.input, *graph.output):
+        named.name = values.get(named.name, named.name)
     return bool(values)
 
 
@@ -60,13 +63,13 @@ def _node_names(graph: onnx.GraphProto, strip: str) -> list[str]:
     return names
 
 
-def _constant_names(graph: onnx.GraphProto, strip: str, keep: Collection[str]) -> Mapping[str, str]:
+def _constant_names(graph: onnx.GraphProto, strip: str) -> Mapping[str, str]:
     """Give parameters their own name, and folded constants that of their first use."""
     names = {}
     tensors = {tensor.name for tensor in graph.initializer}
     for node in graph.node:
         for index, name in enumerate(node.input):
-            if name in tensors and name not in names and name not in keep:
+            if name in tensors and name not in names:
                 folded = name.startswith("val_") or "." not in name
                 names[name] = f"{node.name}.{index}" if folded else name.removeprefix(strip)
     return names

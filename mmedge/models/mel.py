@@ -104,10 +104,8 @@ def mel_bank(spec: LogMel, rate_hz: int) -> Array:
         bank = _triangles(edges_mel, hz_to_mel(bins_hz, "kaldi"))
     else:
         bank = _triangles(edges_hz, bins_hz)
-    if spec.norm == "slaney":
-        bank = bank * (2 / (edges_hz[2:] - edges_hz[:-2])[:, None])
     _check_coverage(bank, spec, rate_hz)
-    return bank
+    return bank * (2 / (edges_hz[2:] - edges_hz[:-2])[:, None]) if spec.norm else bank
 
 
 def _triangles(edges: Array, bins: Array) -> Array:

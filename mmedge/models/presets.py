@@ -1,7 +1,7 @@
 """Log-mel parameters of well-known models, ready to stand in a recipe.
 
 Each was compared with the model's own feature extractor in ``transformers``; see
-``tests/models/test_log_mel.py``.
+``tests/models/test_presets.py``.
 """
 
 from __future__ import annotations

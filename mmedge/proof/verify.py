@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmedge.bundle import Bundle
-from mmedge.errors import ArtefactError
-from mmedge.manifest import TOKENS_MASK, Tolerance
+from mmedge.errors import ArtefactError, ProofError
+from mmedge.manifest import FUSION, TOKENS_MASK, Manifest, Tolerance
 from mmedge.proof.golden import Golden
 from mmedge.proof.parity import Finding, Parity, compare
 from mmedge.proof.subsets import row_name
@@ -40,18 +40,22 @@ def verify(
     Raises:
         ArtefactError: a file of the bundle is damaged.
         IncompatibleError: the backend cannot run here.
+        ProofError: a graph fails on the golden samples, or gives other shapes.
     """
     bundle.check()
     golden = load_golden(bundle)
     with Predictor(bundle, backend=backend, plan=plan, threads=threads) as predictor:
         tolerance = _tolerance(bundle, plan, predictor.kind)
-        findings = [
-            *_inputs(predictor, golden, tolerance),
-            *_front_ends(predictor, golden, tolerance),
-            *_encoders(predictor, golden, tolerance),
-            *_fusion(predictor, golden, tolerance),
-            *_end_to_end(predictor, golden, tolerance),
-        ]
+        try:
+            findings = [
+                *_inputs(predictor, golden, tolerance),
+                *_front_ends(predictor, golden, tolerance),
+                *_encoders(predictor, golden, tolerance),
+                *_fusion(predictor, golden, tolerance),
+                *_end_to_end(predictor, golden, tolerance),
+            ]
+        except ArtefactError as exc:  # it opened, so this is what it does with the samples
+            raise ProofError(f"no comparison is possible: {exc}") from exc
     return Parity(
         findings=tuple(findings),
         backend=backend,
@@ -71,11 +75,34 @@ def load_golden(bundle: Bundle) -> Golden:
         or set(golden.outputs) != set(manifest.tasks)
         or golden.presence.shape[1:] != (len(manifest.presence),)
         or any(len(raws) != manifest.golden.samples for raws in golden.raw.values())
+        or not _fits(golden, manifest)
     ):
         raise ArtefactError(
             "the golden samples belong to another model than the manifest; export it again"
         )
     return golden
+
+
+def _fits(golden: Golden, manifest: Manifest) -> bool:
+    """Tell whether all arrays are there, in the types and shapes that the graphs have."""
+    fused = {spec.name: spec for spec in manifest.graphs[FUSION].inputs}
+    for name in manifest.modalities:
+        made = [fused[key] for key in manifest.encoder_outputs(name).values()]
+        for arrays, specs in (
+            (golden.inputs.get(name, {}), manifest.graphs[name].inputs),
+            (golden.embeddings.get(name, {}), made),
+        ):
+            came = {key: (array.dtype, array.shape) for key, array in arrays.items()}
+            sizes = {i.name: (golden.samples, *i.shape[1:]) for i in specs}
+            if came != {i.name: (np.dtype(i.dtype), sizes[i.name]) for i in specs}:
+                return False
+    rows = (len(golden.presence), golden.samples)
+    return (
+        rows[0] > 0
+        and set(golden.front_ends) <= set(manifest.modalities)
+        and all(array.shape[:1] == rows[1:] for array in golden.front_ends.values())
+        and all(array.shape[:2] == rows for array in golden.outputs.values())
+    )
 
 
 def _tolerance(bundle: Bundle, plan: str, kind: str) -> Tolerance:

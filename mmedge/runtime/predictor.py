@@ -250,7 +250,8 @@ class Predictor:
     ) -> TaskPrediction:
         if len(rows) == 1:
             return read_task(task, scores[0], {}, 0.0)
-        given = map(float, shares(scores[:, winner(task, scores)]))
+        # Exactly 0 where nothing is, though equal rows of a batch may differ in the last bit.
+        given = map(float, np.where(present, shares(scores[:, winner(task, scores)]), 0.0))
         alone = (rows.sum(axis=1) == 1) & (rows & present).any(axis=1)
         against = conflict(scores[alone]) if isinstance(task, Classification) else 0.0
         return read_task(

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -12,9 +10,10 @@ torch = pytest.importorskip("torch")
 
 from mmedge.errors import ConfigError  # noqa: E402
 from mmedge.models.log_mel import LogMelFrontEnd  # noqa: E402
-from mmedge.models.mel import mel_bank, taper  # noqa: E402
+from mmedge.models.mel import mel_bank  # noqa: E402
 from mmedge.models.presets import ast_log_mel, clap_log_mel, whisper_log_mel  # noqa: E402
 from mmedge.specs import LogMel  # noqa: E402
+from tests.models.front_ends import exact, export, mel_time, session, signals  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -61,72 +60,6 @@ CASES = {
 }
 
 
-def signals(samples: int, rate_hz: int, seed: int = 0) -> np.ndarray:
-    """Eleven sounds, float32 ``[11, samples]``: loud noise, quiet noise, and three tones, a
-    chirp and a voice, each in noise at -60, -80 and -96 dBFS (a poor microphone, a good one,
-    16 bits).
-    """
-    generator = np.random.default_rng(seed)
-    seconds = np.arange(samples) / rate_hz
-    sounds = [0.1 * generator.standard_normal(samples), 0.001 * generator.standard_normal(samples)]
-    for noise_db in (-60, -80, -96):
-        tones_hz = generator.uniform(60, 0.48 * rate_hz, size=3)
-        tones = sum(0.3 * np.sin(2 * np.pi * hz * seconds) for hz in tones_hz)
-        chirp = 0.5 * np.sin(2 * np.pi * (50 + 0.22 * rate_hz * seconds / seconds[-1]) * seconds)
-        for sound in (tones, chirp, voice(seconds, generator.uniform(90, 250), rate_hz)):
-            noise = 10 ** (noise_db / 20) * generator.standard_normal(samples)
-            sounds.append(sound + noise)
-    return np.stack(sounds).astype(np.float32)
-
-
-def voice(seconds: np.ndarray, pitch_hz: float, rate_hz: int) -> np.ndarray:
-    """Harmonics that fall by 12 dB per octave, three syllables a second."""
-    numbers = range(1, min(30, int(rate_hz / 2 / pitch_hz) + 1))
-    harmonics = sum(np.sin(2 * np.pi * pitch_hz * n * seconds) / n**2 for n in numbers)
-    return np.asarray((0.1 + 0.2 * np.abs(np.sin(6 * np.pi * seconds))) * harmonics)
-
-
-def spectrum(spec: LogMel, sounds: np.ndarray, prepared: bool = True) -> np.ndarray:
-    """Power in float64, by torch's transforms: ``[B, fft_size // 2 + 1, T]``."""
-    values, window = torch.from_numpy(sounds).double(), torch.from_numpy(taper(spec))
-    if spec.center:
-        stft = torch.stft(
-            values, spec.fft_size, spec.hop, spec.frame_size, window, return_complex=True
-        )
-        return (stft.abs() ** 2).numpy()
-    frames = values.unfold(-1, spec.frame_size, spec.hop)
-    if spec.remove_dc and prepared:
-        frames = frames - frames.mean(dim=-1, keepdim=True)
-    if spec.preemphasis and prepared:
-        before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
-        frames = frames - spec.preemphasis * before
-    power = torch.fft.rfft(frames * window, spec.fft_size).abs() ** 2
-    return power.transpose(1, 2).numpy()
-
-
-def exact(spec: LogMel, rate_hz: int, sounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The spectrogram in float64, and the error that float32 may make: ``[B, mels, T]`` each.
-
-    1e-4 in natural-log units, down to 40 dB below the frame's loudest bin; ten times that for
-    every 20 dB further. A band's level is its mean over the bins in its triangle.
-    """
-    bank = mel_bank(spec, rate_hz)
-    frames = spec.frames(sounds.shape[-1])
-    power = spectrum(spec, sounds)[..., :frames]
-    bands = bank @ power ** (spec.power / 2)
-    lifted = bands + spec.floor if spec.floor_by == "add" else np.maximum(bands, spec.floor)
-    unit = {"ln": 1.0, "log10": 1 / np.log(10), "db": 20 / spec.power / np.log(10)}[spec.log]
-    logs = unit * np.log(lifted)
-    if spec.span is not None:
-        logs = np.maximum(logs, logs.max(axis=(1, 2), keepdims=True) - spec.span)
-
-    loudest = np.sqrt(spectrum(spec, sounds, prepared=False)[..., :frames].max(1, keepdims=True))
-    width = bank.sum(axis=1, keepdims=True)
-    level = (np.maximum(lifted, 1e-30) / np.where(width, width, 1)) ** (1 / spec.power)
-    allowed = 1e-4 * np.maximum(1, loudest / level / 100)
-    return (logs - spec.mean) / spec.std, allowed * unit / spec.std
-
-
 @cache
 def front_end(case: str) -> LogMelFrontEnd:
     spec, rate_hz, _ = CASES[case]
@@ -137,36 +70,6 @@ def front_end(case: str) -> LogMelFrontEnd:
 def exported(case: str) -> Any:
     _, _, samples = CASES[case]
     return export(front_end(case), torch.zeros(2, samples))
-
-
-def export(module: LogMelFrontEnd, example: Any) -> Any:
-    pytest.importorskip("onnxscript", reason="torch exports through onnxscript")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's own deprecations
-        program = torch.onnx.export(
-            module,
-            (example,),
-            dynamo=True,
-            opset_version=20,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            verbose=False,
-        )
-    return program.model_proto
-
-
-def session(model: Any) -> Callable[[np.ndarray], np.ndarray]:
-    ort = pytest.importorskip("onnxruntime")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    opened = ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    name = opened.get_inputs()[0].name
-    return lambda sounds: opened.run(None, {name: sounds})[0]
-
-
-def mel_time(spec: LogMel, result: np.ndarray) -> np.ndarray:
-    return result.swapaxes(1, 2) if spec.layout == "time_mel" else result
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -305,6 +208,29 @@ def test_autocast_does_not_lower_the_precision() -> None:
     torch.testing.assert_close(lowered, module(sounds), rtol=0, atol=0)
 
 
+def test_the_callers_choice_of_tf32_returns_after_the_transform(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = []
+    convolve = torch.nn.functional.conv1d
+
+    def watched(*args: Any, **options: Any) -> Any:
+        seen.append(torch.backends.cudnn.conv.fp32_precision)
+        return convolve(*args, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "conv1d", watched)
+    before = torch.backends.cudnn.conv.fp32_precision
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        front_end("ast's")(torch.zeros(1, 16_000))
+    assert seen == ["ieee"]
+    assert torch.backends.cudnn.conv.fp32_precision == before
+
+
+def test_shapes_can_be_inferred_without_data() -> None:
+    module = LogMelFrontEnd(LogMel(), 16_000).to("meta")
+    assert module(torch.zeros(2, 16_000, device="meta")).shape == (2, 80, 101)
+
+
 def test_a_checkpoint_carries_no_constants() -> None:
     module = front_end("whisper's, whole")
     assert not module.state_dict()
@@ -324,51 +250,3 @@ def test_a_checkpoint_carries_no_constants() -> None:
 def test_what_is_not_pcm_of_a_frame_or_more_is_refused(sounds: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         front_end("whisper's, whole")(sounds)
-
-
-# --- the extractors that models were trained with ------------------------------------------
-
-NEED_TRANSFORMERS = "compares with transformers' feature extractors"
-
-
-@pytest.mark.models
-@pytest.mark.parametrize("mels", [80, 128])
-def test_whisper_sees_what_its_own_extractor_shows_it(mels: int) -> None:
-    transformers = pytest.importorskip("transformers", reason=NEED_TRANSFORMERS)
-    sounds = np.zeros((11, 480_000), np.float32)
-    sounds[:, :160_000] = signals(160_000, 16_000)
-    extractor = transformers.WhisperFeatureExtractor(feature_size=mels)
-    theirs = extractor(list(sounds), sampling_rate=16_000, return_tensors="np")["input_features"]
-    ours = LogMelFrontEnd(whisper_log_mel(mels), 16_000)(torch.from_numpy(sounds))
-    assert ours.shape == (11, mels, 3000)
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-3)
-
-
-@pytest.mark.models
-@pytest.mark.parametrize("fused", [False, True])
-def test_clap_sees_what_its_own_extractor_shows_it(fused: bool) -> None:
-    transformers = pytest.importorskip("transformers", reason=NEED_TRANSFORMERS)
-    spec = clap_log_mel(fused=fused)
-    sounds = signals(480_000, 48_000)
-    extractor = transformers.ClapFeatureExtractor(truncation="fusion" if fused else "rand_trunc")
-    theirs = extractor(list(sounds), sampling_rate=48_000, return_tensors="np")["input_features"]
-    ours = LogMelFrontEnd(spec, 48_000)(torch.from_numpy(sounds)).numpy()
-    assert ours.shape == (11, 1001, 64)
-    difference = mel_time(spec, np.abs(ours - theirs[:, 0]))
-    # Theirs is float64. In decibels float32 allows 1e-3 down to 47 dB below the loudest bin.
-    _, allowed = exact(spec, 48_000, sounds)
-    assert (difference / np.maximum(allowed, 1e-3)).max() <= 1
-    # Which is nearly all of noise, and of sounds in a poor microphone's.
-    assert np.quantile(difference[:5], 0.99) <= 1e-3
-
-
-@pytest.mark.models
-@pytest.mark.filterwarnings("ignore:At least one mel filter has all zero values")
-def test_the_spectrogram_transformer_sees_what_its_own_extractor_shows_it() -> None:
-    transformers = pytest.importorskip("transformers", reason=NEED_TRANSFORMERS)
-    sounds = signals(164_080, 16_000)  # 10,255 ms: its 1,024 frames
-    extractor = transformers.ASTFeatureExtractor()
-    theirs = extractor(list(sounds), sampling_rate=16_000, return_tensors="np")["input_values"]
-    ours = LogMelFrontEnd(ast_log_mel(), 16_000)(torch.from_numpy(sounds))
-    assert ours.shape == (11, 1024, 128)
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-3)

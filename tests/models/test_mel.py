@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="mmedge.models imports torch")
 
 from mmedge.errors import ConfigError
-from mmedge.models.mel import fourier_basis, hz_to_mel, mel_bank, mel_to_hz, taper
+from mmedge.models.mel import Scale, fourier_basis, hz_to_mel, mel_bank, mel_to_hz, taper
 from mmedge.specs import LogMel
 
 pytestmark = pytest.mark.torch
@@ -27,9 +27,9 @@ def test_mels_of_known_frequencies() -> None:
 
 
 @pytest.mark.parametrize("scale", ["htk", "slaney", "kaldi"])
-def test_mels_go_back_to_the_frequencies_they_came_from(scale: str) -> None:
+def test_mels_go_back_to_the_frequencies_they_came_from(scale: Scale) -> None:
     hz = np.array([0.0, 20, 999, 1000, 1001, 7999, 24_000])
-    np.testing.assert_allclose(mel_to_hz(hz_to_mel(hz, scale), scale), hz, atol=1e-9)
+    assert np.abs(mel_to_hz(hz_to_mel(hz, scale), scale) - hz).max() < 1e-9
 
 
 def test_triangles_meet_at_each_others_peaks() -> None:
@@ -118,7 +118,7 @@ def test_tapers_have_their_textbook_values() -> None:
 def test_the_basis_of_four_samples_is_the_textbook_transform() -> None:
     spec = plain(fft_size=4, window="rectangular")
     expected = [[1, 1, 1, 1], [1, -1j, -1, 1j], [1, -1, 1, -1]]
-    np.testing.assert_allclose(fourier_basis(spec, np.arange(3)), expected, atol=1e-12)
+    assert np.abs(fourier_basis(spec, np.arange(3)) - np.array(expected)).max() < 1e-12
 
 
 def test_only_the_bins_asked_for_are_computed() -> None:

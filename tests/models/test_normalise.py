@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ torch = pytest.importorskip("torch")
 from mmedge.errors import ConfigError  # noqa: E402
 from mmedge.models.normalise import NormaliseFrontEnd  # noqa: E402
 from mmedge.specs import Image  # noqa: E402
+from tests.models.front_ends import export, session  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -49,7 +49,8 @@ def test_black_and_white_have_imagenets_textbook_values() -> None:
 def test_the_module_and_the_graph_agree_with_float64(spec: Image) -> None:
     module = NormaliseFrontEnd(spec).eval()
     clip = (spec.frames,) if spec.frames > 1 else ()
-    run = session(module, torch.zeros(2, *clip, 6, 8, spec.channels, dtype=torch.uint8))
+    example = torch.zeros(2, *clip, 6, 8, spec.channels, dtype=torch.uint8)
+    run = session(export(module, example))
     for batch in (1, 2, 5):
         frames = pictures(batch, *clip, 6, 8, spec.channels)
         expected = exact(spec, frames)
@@ -78,27 +79,3 @@ def test_a_checkpoint_carries_no_constants() -> None:
 def test_other_than_the_declared_bytes_are_refused(frames: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         NormaliseFrontEnd(IMAGENET)(frames)
-
-
-def export(module: NormaliseFrontEnd, example: Any) -> Any:
-    pytest.importorskip("onnxscript", reason="torch exports through onnxscript")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's own deprecations
-        program = torch.onnx.export(
-            module,
-            (example,),
-            dynamo=True,
-            opset_version=20,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            verbose=False,
-        )
-    return program.model_proto
-
-
-def session(module: NormaliseFrontEnd, example: Any) -> Any:
-    ort = pytest.importorskip("onnxruntime")
-    opened = ort.InferenceSession(
-        export(module, example).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    name = opened.get_inputs()[0].name
-    return lambda frames: opened.run(None, {name: frames})[0]

@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from typing_extensions import Self
 
 from mmedge._optional import require
 from mmedge.errors import ArtefactError, ConfigError, IncompatibleError
+from mmedge.manifest import first_complaint
 from mmedge.runtime.backends import Arrays
 from mmedge.specs import DType, GraphSpec, TensorSpec
 
@@ -44,10 +46,15 @@ class OnnxRuntimeCpu:
             raise _cannot_load(what, ort.__version__, exc) from exc
         self._session: Any = session
         self._what = what
-        self._spec = GraphSpec(
-            inputs=tuple(_spec(arg, what) for arg in session.get_inputs()),
-            outputs=tuple(_spec(arg, what) for arg in session.get_outputs()),
-        )
+        try:
+            self._spec = GraphSpec(
+                inputs=tuple(_spec(arg, what) for arg in session.get_inputs()),
+                outputs=tuple(_spec(arg, what) for arg in session.get_outputs()),
+            )
+        except ValidationError as exc:
+            raise ArtefactError(
+                f"{what} has inputs or outputs that no bundle holds: {first_complaint(exc)}"
+            ) from exc
 
     @property
     def spec(self) -> GraphSpec:
@@ -59,10 +66,22 @@ class OnnxRuntimeCpu:
 
         Raises:
             ConfigError: an input is missing, unknown, or of another type or shape.
+            ArtefactError: the graph fails on inputs that fit its signature.
         """
+        if self._session is None:
+            raise RuntimeError(f"{self._what} was closed; open it again to run it")
         check_feeds(self._what, self._spec, feeds)
         names = [spec.name for spec in self._spec.outputs]
-        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+        batch = len(next(iter(feeds.values())))
+        try:
+            arrays = self._session.run(names, dict(feeds))
+        except Exception as exc:  # its exceptions have no common base but this
+            raise ArtefactError(
+                f"{self._what} fails on a batch of {batch}: {_reason(exc)}. Export it again."
+            ) from exc
+        outputs = dict(zip(names, arrays, strict=True))
+        check_results(self._what, self._spec, outputs, batch)
+        return outputs
 
     def close(self) -> None:
         """Give the session's memory back."""
@@ -90,16 +109,33 @@ def check_feeds(what: str, spec: GraphSpec, feeds: Arrays) -> None:
         raise ConfigError(f"{what}: the inputs' batches differ or are empty: {batches}")
     for name, array in feeds.items():
         want = expected[name]
-        if array.dtype.name != want.dtype or array.shape[1:] != want.shape[1:]:
+        # Not by name: a float32 of the other byte order would be read as other numbers.
+        if array.dtype != np.dtype(want.dtype) or array.shape[1:] != want.shape[1:]:
             raise ConfigError(
-                f"{what}: input {name!r} is {array.dtype.name}{array.shape}, but the graph "
+                f"{what}: input {name!r} is {array.dtype}{array.shape}, but the graph "
                 f"expects {want.dtype}({', '.join(map(str, want.shape))})"
+            )
+
+
+def check_results(what: str, spec: GraphSpec, outputs: Arrays, batch: int) -> None:
+    """Refuse outputs of another shape than a graph declares, such as one of a fixed batch."""
+    for each in spec.outputs:
+        shape = outputs[each.name].shape
+        if shape != (batch, *each.shape[1:]):
+            raise ArtefactError(
+                f"{what} gives {each.name!r} the shape {shape} for a batch of {batch}, but "
+                f"declares ({', '.join(map(str, each.shape))}). Export it again."
             )
 
 
 def _spec(arg: Any, what: str) -> TensorSpec:
     if arg.type not in _DTYPES:
         raise ArtefactError(f"{what}: {arg.name!r} has type {arg.type}, which no bundle holds")
+    if arg.shape and isinstance(arg.shape[0], int):
+        raise ArtefactError(
+            f"{what}: {arg.name!r} has shape {arg.shape}: its batch is fixed. Export it again "
+            "with a batch that may vary."
+        )
     rest = [size for size in arg.shape[1:] if isinstance(size, int)]
     if len(rest) != len(arg.shape) - 1 or not arg.shape:
         raise ArtefactError(
@@ -109,10 +145,14 @@ def _spec(arg: Any, what: str) -> TensorSpec:
 
 
 def _cannot_load(what: str, version: str, exc: Exception) -> Exception:
-    reason = str(exc).splitlines()[0][:300]
-    if "InvalidProtobuf" in type(exc).__name__:
+    reason = _reason(exc)
+    if "InvalidProtobuf" in type(exc).__name__ or "No graph was found" in reason:
         return ArtefactError(f"{what} is not an ONNX file: {reason}")
     return IncompatibleError(
         f"ONNX Runtime {version} cannot load {what}: {reason}. "
         "Was the bundle made by a newer mmedge? Upgrade onnxruntime."
     )
+
+
+def _reason(exc: Exception) -> str:
+    return (str(exc).splitlines() or [type(exc).__name__])[0][:300]

@@ -64,7 +64,7 @@ class SoundFile:
     def __init__(self, container: Container) -> None:
         self._container = container
         self.path = container.path
-        self.rate_hz = int(container.sound.rate)
+        self.rate_hz = int(container.sound.codec_context.sample_rate)
         self.channels = int(container.sound.codec_context.layout.nb_channels)
 
     def blocks(self) -> Iterator[SoundBlock]:
@@ -141,7 +141,7 @@ def open_sound(path: str | os.PathLike[str]) -> SoundFile:
             sound tracks the first is heard.
 
     Raises:
-        SourceError: missing, empty, not a media file, or without sound.
+        SourceError: missing, empty, damaged, not a media file, or without sound.
         MissingDependencyError: PyAV is not installed.
     """
     container = Container(path)
@@ -150,6 +150,13 @@ def open_sound(path: str | os.PathLike[str]) -> SoundFile:
         raise SourceError(
             f"'{container.path}' has no sound; give a file with a sound track, or leave the "
             "modality out"
+        )
+    codec = container.sound.codec_context
+    if codec is None or not codec.sample_rate or not codec.layout.nb_channels:
+        container.close()
+        raise SourceError(
+            f"the sound of '{container.path}' is damaged, or in a codec that FFmpeg does not "
+            f"know; convert it first: ffmpeg -i '{container.path}' copy.flac"
         )
     return SoundFile(container)
 

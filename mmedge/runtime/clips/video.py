@@ -117,7 +117,7 @@ def open_video(path: str | os.PathLike[str]) -> VideoFile:
             tracks the first is seen.
 
     Raises:
-        SourceError: missing, empty, not a media file, or without pictures.
+        SourceError: missing, empty, damaged, not a media file, or without pictures.
         ResourceError: pictures of more than 64 megapixels.
         MissingDependencyError: PyAV is not installed.
     """
@@ -126,6 +126,12 @@ def open_video(path: str | os.PathLike[str]) -> VideoFile:
         container.close()
         raise SourceError(f"'{container.path}' has no video; give a file with a video track")
     codec = container.video.codec_context
+    if codec is None:
+        container.close()
+        raise SourceError(
+            f"the video of '{container.path}' is damaged, or in a codec that FFmpeg does not "
+            f"know; convert it first: ffmpeg -i '{container.path}' copy.mkv"
+        )
     if codec.width * codec.height > MAX_PIXELS:
         container.close()
         raise ResourceError(

@@ -1,0 +1,42 @@
+"""What a model sees and answers, declared once.
+
+The same frozen objects stand in the user's recipe, in the bundle's manifest and
+in the running predictor, so that no stage can disagree with another about a size,
+a filter or a sample rate.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from mmedge.specs.base import NAME_PATTERN, Name, Spec
+from mmedge.specs.image import Image, ResizeFilter
+from mmedge.specs.log_mel import LogMel
+from mmedge.specs.sound import Sound
+from mmedge.specs.tasks import Classification, MultiLabel, Regression
+from mmedge.specs.tensors import DType, GraphSpec, TensorSpec
+from mmedge.specs.text import Text
+
+__all__ = [
+    "NAME_PATTERN",
+    "Classification",
+    "DType",
+    "GraphSpec",
+    "Image",
+    "LogMel",
+    "Modality",
+    "MultiLabel",
+    "Name",
+    "Regression",
+    "ResizeFilter",
+    "Sound",
+    "Spec",
+    "Task",
+    "TensorSpec",
+    "Text",
+]
+
+Modality = Annotated[Image | Sound | Text, Field(discriminator="kind")]
+Task = Annotated[Classification | MultiLabel | Regression, Field(discriminator="kind")]

@@ -1,0 +1,86 @@
+"""What a model answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from mmedge.specs.base import Floats, Labels, Note, Spec
+
+__all__ = ["Classification", "MultiLabel", "Regression"]
+
+
+class Classification(Spec):
+    """One label out of several; the head gives logits ``[B, len(labels)]``.
+
+    Attributes:
+        labels: in the order of the logits.
+        threshold: below this probability no label is given.
+        temperature: divides the logits before the softmax (Guo et al. 2017).
+    """
+
+    kind: Literal["classification"] = "classification"
+    labels: Labels
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.0
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_twins(self.labels)
+        return self
+
+
+class MultiLabel(Spec):
+    """Any number of labels; the head gives one logit each, ``[B, len(labels)]``.
+
+    Attributes:
+        labels: in the order of the logits.
+        thresholds: probability from which a label holds: one for all, or one each.
+    """
+
+    kind: Literal["multi_label"] = "multi_label"
+    labels: Labels
+    thresholds: Floats = (0.5,)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_twins(self.labels)
+        if len(self.thresholds) not in (1, len(self.labels)):
+            raise ValueError(
+                f"{len(self.thresholds)} thresholds for {len(self.labels)} labels: give 1 or all"
+            )
+        if not all(0 <= value <= 1 for value in self.thresholds):
+            raise ValueError(f"thresholds {self.thresholds} must be probabilities")
+        return self
+
+
+class Regression(Spec):
+    """One or several quantities; the head gives ``[B, len(names)]``, or ``[B]`` for one.
+
+    Attributes:
+        names: the quantities, in the order of the outputs.
+        units: one each, for people to read.
+        scale: the head's output times this...
+        offset: ...plus this is the quantity in ``units``.
+    """
+
+    kind: Literal["regression"] = "regression"
+    names: Labels
+    units: Annotated[tuple[Note, ...], Field(strict=False)]
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_twins(self.names)
+        if len(self.units) != len(self.names):
+            raise ValueError(f"{len(self.units)} units for {len(self.names)} names: give one each")
+        return self
+
+
+def _refuse_twins(names: tuple[str, ...]) -> None:
+    twins = sorted({name for name in names if names.count(name) > 1}) if len(names) < 2000 else []
+    if twins or len(set(names)) != len(names):
+        raise ValueError(f"names must differ from one another; these occur twice: {twins}")
