@@ -37,7 +37,6 @@ from mmedge.models import (
     info_nce,
     mask_spectrogram,
     total_loss,
-    warp_bands,
 )
 
 __all__ = ["Batch", "TrainConfig", "Trainer", "measure", "to_batch", "train_seed"]
@@ -201,7 +200,7 @@ def _order(count: int, config: TrainConfig, generator: torch.Generator) -> Itera
 
 
 def _augment(batch: Batch, generator: torch.Generator) -> Batch:
-    mic = mask_spectrogram(warp_bands(batch.mic, 0.15, generator), 7, 20, generator)
+    mic = mask_spectrogram(batch.mic, bands=7, frames=20, generator=generator)
     return Batch(**{**vars(batch), "mic": mic})
 
 

@@ -49,7 +49,8 @@ def scope_of(node: onnx.NodeProto, strip: str = "") -> str:
     path = [str(part) for part in ast.literal_eval(scopes)]
     # The last part is the operation; one that is no module path stands for the exporter.
     scope = path[-2] if len(path) > 1 else ""
-    return "" if scope.startswith("_empty") else scope.removeprefix(strip)
+    # The wrapper's own scope is the prefix without its dot.
+    return "" if scope.startswith("_empty") else f"{scope}.".removeprefix(strip).removesuffix(".")
 
 
 def _node_names(graph: onnx.GraphProto, strip: str) -> list[str]:

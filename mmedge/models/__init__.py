@@ -13,7 +13,7 @@ from mmedge.models.modality_dropout import drop_modalities
 from mmedge.models.normalise import NormaliseFrontEnd
 from mmedge.models.presets import ast_log_mel, clap_log_mel, whisper_log_mel
 from mmedge.models.sound import SoundCNN
-from mmedge.models.spec_augment import mask_spectrogram, warp_bands
+from mmedge.models.spec_augment import mask_spectrogram
 from mmedge.models.text import TextLSTM
 
 __all__ = [
@@ -32,6 +32,5 @@ __all__ = [
     "info_nce",
     "mask_spectrogram",
     "total_loss",
-    "warp_bands",
     "whisper_log_mel",
 ]

@@ -162,7 +162,7 @@ def test_every_word_of_every_hint_is_known_and_every_hint_fits() -> None:
         assert mask.sum() > 0
         assert vocabulary()["[UNK]"] not in ids
     longest = max((f"{a} and {b}" for a, b in combinations(FACTS, 2)), key=lambda t: len(t.split()))
-    assert len(longest.split()) <= MAX_TOKENS + 1
+    assert len(longest.split()) <= MAX_TOKENS
 
 
 def test_hints_are_encoded_as_the_tokenizers_library_does() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mmedge.models import mask_spectrogram, warp_bands  # noqa: E402
+from mmedge.models import mask_spectrogram  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -31,23 +31,3 @@ def test_masking_is_repeatable_and_leaves_its_input_alone() -> None:
     assert torch.equal(first, second)
     assert torch.equal(mel, before)
     assert not torch.equal(first, mel)
-
-
-def test_warping_by_nothing_changes_nothing() -> None:
-    mel = torch.rand(3, 10, 4)
-    torch.testing.assert_close(warp_bands(mel, 0.0), mel)
-
-
-def test_warping_scales_the_mel_axis_by_one_factor_per_row() -> None:
-    ramp = torch.arange(41.0).view(1, 41, 1).expand(500, 41, 2)
-    warped = warp_bands(ramp, 0.25, torch.Generator().manual_seed(0))
-    factors = warped[:, 20, 0] / 20
-    assert factors.min() == pytest.approx(0.8, abs=0.01)
-    assert factors.max() == pytest.approx(1.25, abs=0.01)
-    expected = (factors[:, None] * torch.arange(41.0)).clamp(max=40)
-    torch.testing.assert_close(warped[:, :, 1], expected, rtol=1e-4, atol=1e-3)
-
-
-def test_a_single_band_can_be_warped() -> None:
-    mel = torch.rand(2, 1, 3)
-    assert torch.equal(warp_bands(mel, 0.2), mel)

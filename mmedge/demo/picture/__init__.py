@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,10 @@ _MARGIN = 48
 # One frame for each scene, where that leaves frames of a usual shape.
 _CELLS = range(7, 12)
 _VERDICTS: dict[Verdict, str] = {
-    "right": "right in {} windows",
-    "wrong": "wrong in {}",
-    "unsure": "unsure in {}",
-    "open": "no single truth in {}",
+    "right": "right in",
+    "wrong": "wrong in",
+    "unsure": "unsure in",
+    "open": "no single truth in",
 }
 
 
@@ -68,15 +69,15 @@ def draw_demo(
     ribbons = read_truth(truth)
     answers = read_answers(predictions, ribbons, task)
     names = list(predictions[0].prediction.presence)
-    colours = {name: MODALITIES[i % len(MODALITIES)] for i, name in enumerate(names)}
+    colours = dict(zip(names, cycle(MODALITIES), strict=False))
     absent = [n for n in names if not any(p.prediction.presence[n] for p in predictions)]
     length_ns, sound = header_ns(clip)
-    ends = [length_ns, *(each.end_ns for each in (*answers, *ribbons))]
-    timeline = Timeline(max(*ends, 1))
+    last_ns = max(each.end_ns for each in answers)
+    timeline = Timeline(max(1, length_ns, last_ns, *(each.end_ns for each in ribbons)))
 
     canvas = Canvas(WIDTH, HEIGHT)
-    _draw_title(canvas, [n for n in names if n not in absent], hop_of(predictions) / 1e6)
-    _draw_counts(canvas, answers)
+    _draw_title(canvas, [n for n in names if n not in absent], predictions)
+    _draw_counts(canvas, answers, has_truth=bool(ribbons))
     cells = len(ribbons) if len(ribbons) in _CELLS else _CELLS[len(_CELLS) // 2]
     draw_media(canvas, timeline, clip, cells=cells, sound=sound)
     draw_ribbons(canvas, timeline, ribbons, answers)
@@ -86,21 +87,30 @@ def draw_demo(
     _write(canvas, path)
 
 
-def _draw_title(canvas: Canvas, present: Sequence[str], hop_ms: float) -> None:
-    senses = " and ".join(filter(None, (", ".join(present[:-1]), *present[-1:])))
-    title = f"{senses or 'nothing present'}: one answer every {hop_ms:g} ms"
-    title = title[:1].upper() + title[1:]
+def _draw_title(
+    canvas: Canvas, present: Sequence[str], predictions: Sequence[FilePrediction]
+) -> None:
+    senses = " and ".join(filter(None, (", ".join(present[:-1]), *present[-1:]))) or "nothing"
+    if canvas.width(senses, TITLE) > WIDTH / 2:
+        senses = f"{len(present)} modalities"
+    title = f"{senses[:1].upper()}{senses[1:]}: one answer"
+    if len(predictions) > 1:
+        title += f" every {hop_of(predictions) / 1e6:g} ms"
     canvas.text((_MARGIN, 62), title, TITLE, bold=True, width=WIDTH - 2 * _MARGIN)
 
 
-def _draw_counts(canvas: Canvas, answers: Sequence[Answer]) -> None:
+def _draw_counts(canvas: Canvas, answers: Sequence[Answer], *, has_truth: bool) -> None:
     """Say how many windows were right, and so on: the ribbon's legend at the same time."""
     counts = Counter(each.verdict for each in answers)
-    x = float(_MARGIN)
+    x, first = float(_MARGIN), True
     for verdict, text in _VERDICTS.items():
         if counts[verdict]:
             verdict_box(canvas, (x, 82, x + 26, 104), verdict)
-            x += 36 + canvas.text((x + 36, 100), text.format(counts[verdict]), BODY, MUTED) + 34
+            said = "sure in" if verdict == "open" and not has_truth else text
+            unit = " window" if counts[verdict] == 1 else " windows"
+            label = f"{said} {counts[verdict]}{unit if first else ''}"
+            x += 36 + canvas.text((x + 36, 100), label, BODY, MUTED) + 34
+            first = False
 
 
 def _write(canvas: Canvas, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from statistics import median_low
 from typing import Any, Literal
 
@@ -57,7 +58,7 @@ def hop_of(predictions: Sequence[FilePrediction]) -> int:
     A single window stands for all that came before it.
     """
     ends = sorted({each.end_ns for each in predictions})
-    steps = [after - before for before, after in zip(ends, ends[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(ends)]
     return median_low(steps) if steps else max(ends[0], _NS_PER_MS)
 
 

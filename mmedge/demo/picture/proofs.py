@@ -54,10 +54,14 @@ def draw_accuracy(
     bar = dots + 18 * len(names) + 6
     for index, row in enumerate(rows):
         y = TOP + ROW * index + ROW / 2
-        canvas.text((left, y), _spaced(row.present), SMALL, INK, anchor="lm", width=label + 1)
-        for column, name in enumerate(names):
-            here = name in row.present.split("+")
-            canvas.dot(dots + 18 * column, y, 6 if here else 4, colours[name] if here else RULE)
+        name = _spaced(row.present)
+        if canvas.width(name, SMALL) > label and "+" in name:
+            name = f"{name.count('+') + 1} together"
+        canvas.text((left, y), name, SMALL, INK, anchor="lm", width=label + 1)
+        for column, modality in enumerate(names):
+            here = modality in row.present.split("+")
+            fill = colours[modality] if here else RULE
+            canvas.dot(dots + 18 * column, y, 6 if here else 4, fill)
         end = bar + (right - 76 - bar) * row.accuracy
         canvas.box((bar, y - 9, right - 76, y + 9), (243, 245, 248), 3)
         canvas.box((bar, y - 9, end, y + 9), BAR, 3)
@@ -67,7 +71,9 @@ def draw_accuracy(
 def draw_parity(canvas: Canvas, parity: Parity) -> None:
     """Draw how far each point on the data's way is from torch, as a share of what is allowed."""
     left, right = 852, 1552
-    verdict = "Still the trained model's numbers" if parity.passed else "NOT the trained numbers"
+    verdict = (
+        "Still the trained model's numbers" if parity.passed else "Not the trained model's numbers"
+    )
     canvas.text((left, HEADING_Y), verdict, HEADING, INK if parity.passed else WRONG, bold=True)
     caption = (
         f"Largest difference from torch, as a share of what is allowed; {parity.plan} on "
@@ -75,12 +81,24 @@ def draw_parity(canvas: Canvas, parity: Parity) -> None:
     )
     canvas.text((left, CAPTION_Y), caption, SMALL, MUTED, width=right - left)
     points = parity.by_point()
-    worst = sorted((f.ratio for f in points.values() if f.ratio > 0), reverse=True)
-    limit = min(worst[: MOST_ROWS - 1], default=0.0)
-    shown = [f for f in points.values() if f.ratio > 0 and f.ratio >= limit][: MOST_ROWS - 1]
+    shown = _worst(points)
+    bottom = TOP + 22.0
+    if shown:
+        _draw_differences(canvas, shown, left, right)
+        bottom = TOP + ROW * len(shown) + 56
+    canvas.text((left, bottom), _not_shown(points, shown), SMALL, MUTED, width=right - left)
+
+
+def _worst(points: Mapping[str, Finding]) -> list[Finding]:
+    """Choose the largest differences; they stay in the order of the data's way."""
+    apart = [name for name, finding in points.items() if finding.ratio > 0]
+    worst = set(sorted(apart, key=lambda name: -points[name].ratio)[: MOST_ROWS - 1])
+    return [finding for name, finding in points.items() if name in worst]
+
+
+def _draw_differences(canvas: Canvas, shown: Sequence[Finding], left: float, right: float) -> None:
     axis = _Axis(shown, left + 250, right - 100)
-    bottom = TOP + ROW * max(1, len(shown))
-    axis.draw(canvas, TOP, bottom)
+    axis.draw(canvas, TOP, TOP + ROW * len(shown))
     for index, finding in enumerate(shown):
         y = TOP + ROW * index + ROW / 2
         canvas.text((left, y), finding.point, SMALL, INK, anchor="lm", width=230)
@@ -89,7 +107,6 @@ def draw_parity(canvas: Canvas, parity: Parity) -> None:
         canvas.line([(axis.left, y), (x, y)], RULE, 2)
         canvas.dot(x, y, 7, colour)
         canvas.text((right, y), f"{finding.error:.1e}", SMALL, INK, anchor="rm")
-    _rest(canvas, points, len(shown), (left, bottom + 56), right - left)
 
 
 class _Axis:
@@ -117,18 +134,14 @@ class _Axis:
         canvas.dashed(limit, top, bottom, WRONG, 2)
 
 
-def _rest(
-    canvas: Canvas,
-    points: Mapping[str, Finding],
-    shown: int,
-    at: tuple[float, float],
-    width: float,
-) -> None:
+def _not_shown(points: Mapping[str, Finding], shown: Sequence[Finding]) -> str:
     exact = sum(f.ratio == 0 for f in points.values())
-    nearer = len(points) - exact - shown
-    said = [f"{exact} more points are equal to the bit"] if exact else []
-    said += [f"{nearer} more are nearer than these"] if nearer else []
-    canvas.text(at, "; ".join(said), SMALL, MUTED, width=width)
+    if not shown:
+        return f"All {exact} points are equal to the bit"
+    smaller = len(points) - exact - len(shown)
+    rest = [f"{exact} points that are equal to the bit"] if exact else []
+    rest += [f"{smaller} with smaller differences"] if smaller else []
+    return f"Not shown: {', '.join(rest)}" if rest else ""
 
 
 def _spaced(present: str) -> str:

@@ -87,11 +87,7 @@ def draw_ribbons(
     canvas: Canvas, timeline: Timeline, truth: Sequence[Ribbon], answers: Sequence[Answer]
 ) -> None:
     """Draw what was true, and beneath it what the model said."""
-    for begin_ns, end_ns in _conflicts(answers):
-        left, right = timeline.x(begin_ns), timeline.x(end_ns)
-        canvas.box((left, TRUTH[0] - 6, right, SHARES[1]), CONFLICT)
-        middle = min(max((left + right) / 2, LEFT + 40), RIGHT_EDGE - 40)
-        canvas.text((middle, CONFLICT_Y), "conflict", SMALL, INK, anchor="mm")
+    _draw_conflicts(canvas, timeline, answers)
     if truth:
         _row_name(canvas, "truth", TRUTH)
     for each in truth:
@@ -104,6 +100,24 @@ def draw_ribbons(
         verdict_box(canvas, box, each.verdict)
         fill = PAPER if each.verdict in ("right", "wrong") else INK
         _inside(canvas, box, each.text or "unsure", fill)
+
+
+def _draw_conflicts(canvas: Canvas, timeline: Timeline, answers: Sequence[Answer]) -> None:
+    """Tint the times at which modalities contradict each other."""
+    stretches: list[tuple[float, float]] = []
+    for conflict, run in groupby(answers, key=lambda answer: answer.conflict):
+        if conflict:
+            some = list(run)
+            stretches.append((timeline.x(some[0].begin_ns), timeline.x(some[-1].end_ns)))
+    for left, right in stretches:
+        canvas.box((left, TRUTH[0] - 6, right, SHARES[1]), CONFLICT)
+    word, written = "conflict", 0.0
+    half = canvas.width(word, SMALL) / 2
+    for left, right in stretches:
+        middle = min(max((left + right) / 2, LEFT + half), RIGHT_EDGE - half)
+        if middle - half > written:
+            canvas.text((middle, CONFLICT_Y), word, SMALL, INK, anchor="mm")
+            written = middle + half + 6
 
 
 def verdict_box(canvas: Canvas, box: Box, verdict: Verdict) -> None:
@@ -125,16 +139,15 @@ def draw_shares(
     """Draw the probability of the answers, and what each modality adds to it."""
     lowest = min((_below(each) for each in answers), default=0.0)
     top, bottom = SHARES
-    zero = bottom - (bottom - top) * -lowest / (1 - lowest)
-    unit = zero - top
+    scale = _Scale(zero=top + (bottom - top) / (1 - lowest), one=top)
     for mark in (0.0, 0.5, 1.0):
-        y = zero - mark * unit
+        y = scale.y(mark)
         canvas.line([(LEFT, y), (RIGHT_EDGE, y)], RULE)
         canvas.text((LEFT - 10, y), f"{mark:g}", SMALL, MUTED, anchor="rm")
     for each in answers:
-        _stack(canvas, timeline, each, colours, zero, unit)
-    _score_line(canvas, timeline, answers, zero, unit)
-    canvas.line([(LEFT, zero), (RIGHT_EDGE, zero)], MUTED)
+        _stack(canvas, timeline, scale, each, colours)
+    _score_line(canvas, timeline, scale, answers)
+    canvas.line([(LEFT, scale.zero), (RIGHT_EDGE, scale.zero)], MUTED)
     for second in timeline.ticks():
         x = timeline.x(second * _NS_PER_S)
         canvas.line([(x, bottom), (x, bottom + 6)], MUTED)
@@ -142,37 +155,48 @@ def draw_shares(
     _legend(canvas, colours, absent)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scale:
+    """Where a probability lies on the sheet."""
+
+    zero: float
+    one: float
+
+    def y(self, value: float) -> float:
+        return self.zero + (self.one - self.zero) * value
+
+
 def _stack(
     canvas: Canvas,
     timeline: Timeline,
+    scale: _Scale,
     answer: Answer,
     colours: Mapping[str, Colour],
-    zero: float,
-    unit: float,
 ) -> None:
     left, right = timeline.x(answer.begin_ns), timeline.x(answer.end_ns)
     # What is left of the score with nothing present; beyond 4 modalities there is no such sum.
-    up = max(0.0, answer.score - sum(answer.shares.values()))
+    up = min(1.0, max(0.0, answer.score - sum(answer.shares.values())))
     down = 0.0
-    canvas.box((left, zero - up * unit, right, zero), UNDECIDED)
+    canvas.box((left, scale.y(up), right, scale.zero), UNDECIDED)
     for name, share in answer.shares.items():
         if share >= 0:
             top = min(1.0, up + share)
-            canvas.box((left, zero - top * unit, right, zero - up * unit), colours[name])
+            canvas.box((left, scale.y(top), right, scale.y(up)), colours[name])
             up = top
         else:
-            canvas.box(
-                (left, zero - down * unit, right, zero - (down + share) * unit), colours[name]
-            )
-            down += share
+            low = max(-1.0, down + share)
+            canvas.box((left, scale.y(down), right, scale.y(low)), colours[name])
+            down = low
 
 
 def _score_line(
-    canvas: Canvas, timeline: Timeline, answers: Sequence[Answer], zero: float, unit: float
+    canvas: Canvas, timeline: Timeline, scale: _Scale, answers: Sequence[Answer]
 ) -> None:
     points: list[tuple[float, float]] = []
     for each in answers:
-        y = zero - each.score * unit
+        if each.score <= 0:  # nothing was present: the line has a gap
+            continue
+        y = scale.y(each.score)
         begin, end = timeline.x(each.begin_ns), timeline.x(each.end_ns)
         if points and begin > points[-1][0] + 1:
             canvas.line(points, INK, 2)
@@ -197,18 +221,11 @@ def _legend(canvas: Canvas, colours: Mapping[str, Colour], absent: Sequence[str]
         if not gone:
             canvas.box((GUTTER, y - 7, GUTTER + 14, y + 7), colour, 3)
         text = f"no {name}" if gone else name
-        canvas.text((GUTTER + 22, y), text, SMALL, MUTED if gone else INK, anchor="lm", width=94)
+        canvas.text((GUTTER + 22, y), text, SMALL, MUTED if gone else INK, anchor="lm", width=86)
 
 
 def _below(answer: Answer) -> float:
     return max(-1.0, sum(share for share in answer.shares.values() if share < 0))
-
-
-def _conflicts(answers: Sequence[Answer]) -> Iterator[tuple[int, int]]:
-    for conflict, run in groupby(answers, key=lambda answer: answer.conflict):
-        if conflict:
-            some = list(run)
-            yield some[0].begin_ns, some[-1].end_ns
 
 
 def _box(timeline: Timeline, ribbon: Ribbon, row: tuple[int, int]) -> Box:
