@@ -39,7 +39,7 @@ REFUSED: list[tuple[type[Spec], dict[str, Any], str]] = [
     (LogMel, {"fft_size": 256, "frame": 257}, "frame=257 does not fit into fft_size=256"),
     (LogMel, {"low_hz": 100.0, "high_hz": 100.0}, "must lie above low_hz"),
     (LogMel, {"power": 3}, "Input should be 1 or 2"),
-    (LogMel, {"floor": 0.0}, "greater than or equal to 1e-37"),
+    (LogMel, {"floor": 0.0}, "greater than or equal to 0.0000"),
     (LogMel, {"fft_size": 16_384}, "less than or equal to 8192"),
     (Sound, {**SOUND, "rate_hz": 44_100, "hop_ms": 5}, "hop_ms=5 at rate_hz=44100 is not a whole"),
     (Sound, {**SOUND, "hop_ms": 1001}, "hop_ms=1001 must lie in 1..1000"),

@@ -31,8 +31,8 @@ SIZE = (320, 240)
 FRAME_HZ = 12
 SCENE_MS = 1_500
 SEED = 5
-# From here on, per digit: images and recordings that the excerpt leaves alone.
-FIRST_ORIGINAL = 40
+# Of each digit, the image and the recording that are used; the excerpt leaves them alone.
+ORIGINAL = 41
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ def write_clip(test: Originals, path: Path, scenes: tuple[Scene, ...] = SCENES) 
 
 def _film(rng: np.random.Generator, test: Originals, scene: Scene) -> Iterator[NDArray[np.uint8]]:
     """A sheet in an unsteady hand, grey uint8 ``[240, 320]`` per frame."""
-    glyph = None if scene.shown is None else test.images[scene.shown][FIRST_ORIGINAL]
+    glyph = None if scene.shown is None else test.images[scene.shown][ORIGINAL]
     sheet = draw_sheet(rng, glyph, Bad(hidden=0.0, inverted=0.0))
     wide = (SIZE[0] + 32, SIZE[1] + 24)
     large = np.asarray(Image.fromarray(sheet).resize(wide, Image.Resampling.BICUBIC))
@@ -125,7 +125,7 @@ def _record(
     for scene, part in zip(scenes, parts, strict=True):
         if scene.spoken is None:
             continue
-        word = test.words[scene.spoken][FIRST_ORIGINAL]
+        word = test.words[scene.spoken][ORIGINAL]
         word = word * np.float32(0.4 / np.abs(word).max())
         noise = np.sqrt((word**2).mean()) / 10 ** (scene.snr_db / 20)
         part[:] += room_noise(rng, samples) * np.float32(noise)

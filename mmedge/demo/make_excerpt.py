@@ -23,7 +23,7 @@ from mmedge.demo.sets import to_int16
 __all__ = ["PER_LABEL", "make_excerpt", "write_wav"]
 
 # Of each of the eleven labels.
-PER_LABEL = 18
+PER_LABEL = 15
 SEED = 77
 
 

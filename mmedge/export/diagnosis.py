@@ -38,7 +38,7 @@ def first_difference(
     """
     feeds = {name: torch.from_numpy(array) for name, array in inputs.items()}
     seen = _outputs(module, list(feeds.values()))
-    taps = {path: f"tap{index}" for index, path in enumerate(seen)}
+    taps = {path: f"tap/{index}" for index, path in enumerate(seen)}
     try:
         model = to_onnx(what, module, feeds, outputs, taps).SerializeToString()
     except MmedgeError:

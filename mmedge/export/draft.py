@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +22,7 @@ from mmedge.export.config import ExportConfig
 from mmedge.export.graph import signature, to_onnx
 from mmedge.export.modules import EncoderGraph, FusionGraph, takes_presence
 from mmedge.export.recipe import Recipe
-from mmedge.export.reference import Reference, call, embedding_names
+from mmedge.export.reference import Reference, embedding_names, encode
 from mmedge.export.samples import seeded_samples
 from mmedge.export.weights import digest_weights
 from mmedge.manifest import FUSION, PRESENCE, TOKENS_MASK, FileRef, GoldenRef, Manifest, Plan
@@ -127,7 +128,7 @@ class Draft:
         recipe = self._recipe
         packed, count = _pack(golden, self._config.samples if reports else golden.samples)
         manifest = Manifest(
-            name=recipe.name or self._config.out.stem,
+            name=recipe.name or _name_of(self._config.out),
             made_by={p: version(p) for p in ("mmedge", "torch", "onnx", "onnxscript")},
             weights_sha256=digest_weights(recipe.trained()),
             presence=tuple(self.modalities),
@@ -180,6 +181,11 @@ class Draft:
         """Find what an absent slot holds for a head that does not know presence."""
         head = self._recipe.head
         if takes_presence(head.module):
+            if head.absent is not None:
+                raise ConfigError(
+                    "the fusion head has a parameter 'presence' and so handles absence itself; "
+                    "leave Fusion(absent=...) out"
+                )
             return {}, []
         if head.absent is None:
             raise ConfigError(
@@ -188,15 +194,17 @@ class Draft:
                 "absent={name: tensor}"
             )
         if head.absent != "mean":
-            missing = sorted(set(encoders) - set(head.absent))
-            if missing:
-                raise ConfigError(f"Fusion(absent=...) gives no tensor for {missing}")
+            if set(head.absent) != set(encoders):
+                raise ConfigError(
+                    f"Fusion(absent=...) gives tensors for {sorted(head.absent)}, but the "
+                    f"modalities are {sorted(encoders)}"
+                )
             return {name: head.absent[name] for name in encoders}, []
         means = {}
         for name, graph in encoders.items():
             arrays = [self.preprocessors[name](raw) for raw in raws[name]]
             feeds = [torch.from_numpy(np.stack([a[key] for a in arrays])) for key in arrays[0]]
-            means[name] = call(f"encoder {name!r}", graph, feeds)[0].mean(dim=0)
+            means[name] = encode(name, graph, feeds)[1][0].mean(dim=0)
         what = f"{len(next(iter(raws.values())))} "
         what += "samples of seeded noise; give --clips for a meaningful default"
         if self._config.clips is not None:
@@ -230,6 +238,11 @@ def _pack(golden: Golden, count: int) -> tuple[bytes, int]:
                 _log.warning("%d of %d golden samples fit into 16 MB", fewer, count)
             return packed, fewer
     raise ResourceError("not even one golden sample fits into 16 MB; use smaller inputs")
+
+
+def _name_of(out: Path) -> str:
+    """Make a name out of a folder's that the manifest takes."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).lstrip("._-")[:127] or "model"
 
 
 def _pair(inputs: Mapping[str, Array]) -> dict[str, Tensor]:

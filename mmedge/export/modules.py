@@ -46,18 +46,28 @@ class EncoderGraph(nn.Module):
         Raises:
             ConfigError: the encoder returned something that no head could take.
         """
-        seen = raw if self.front_end is None else _as_tuple(self.front_end(*raw))
-        returned = self.encoder(*seen[: self._arguments])
+        returned = self.encoder(*self.seen(*raw))
         what = f"encoder {self.name!r}"
         embedding = _pick(returned, self._output, what, "output")
-        if embedding.ndim not in (2, 3):
+        if embedding.ndim not in (2, 3) or not embedding.is_floating_point():
             raise ConfigError(
-                f"{what} returned shape {_shape(embedding)}; [B, D] or [B, T, D] was expected. "
-                "Pool or flatten the rest inside the encoder."
+                f"{what} returned {str(embedding.dtype)[6:]} {_shape(embedding)}; float32 [B, D] "
+                "or [B, T, D] was expected. Pool or flatten the rest inside the encoder."
             )
         if self._mask is None:
-            return (embedding,)
-        return embedding, _pick(returned, self._mask, what, "mask").to(torch.bool)
+            return (embedding.float(),)
+        mask = _pick(returned, self._mask, what, "mask")
+        if mask.shape[1:] != embedding.shape[1:2] or embedding.ndim != 3:
+            raise ConfigError(
+                f"{what} returned a mask {_shape(mask)} for an output {_shape(embedding)}; [B, T] "
+                "for [B, T, D] was expected"
+            )
+        return embedding.float(), mask.to(torch.bool)
+
+    def seen(self, *raw: Tensor) -> tuple[Tensor, ...]:
+        """Give what the encoder is called with for a raw input."""
+        seen = raw if self.front_end is None else _as_tuple(self.front_end(*raw))
+        return seen[: self._arguments]
 
 
 class FusionGraph(nn.Module):
@@ -119,6 +129,11 @@ class FusionGraph(nn.Module):
         if value.dtype == torch.bool:  # a mask: no token of an absent modality counts,
             return value & present if self._knows_presence else value | ~present
         default = getattr(self, f"absent_{name}", None)
+        if default is not None and default.shape != value.shape[1:]:
+            raise ConfigError(
+                f"Fusion(absent=...) gives {tuple(default.shape)} for {name!r}, but its encoder "
+                f"gives {_shape(value)}"
+            )
         return torch.where(present, value, value.new_zeros(()) if default is None else default)
 
 

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import re
 import sys
+import sysconfig
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,9 +20,22 @@ from torch import Tensor, nn
 
 from mmedge.errors import ConfigError, MmedgeError
 from mmedge.manifest import FUSION, PRESENCE, first_complaint
-from mmedge.specs import NAME_PATTERN, Image, Modality, Sound, Spec, Task, Text
+from mmedge.specs import (
+    NAME_PATTERN,
+    Classification,
+    Image,
+    Modality,
+    MultiLabel,
+    Regression,
+    Sound,
+    Task,
+    Text,
+)
 
 __all__ = ["Encoder", "Fusion", "Recipe", "load_recipe"]
+
+MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}"
+"""What the manifest takes as a name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +58,11 @@ class Encoder:
     output: str | int | None = None
     mask: str | int | None = None
 
+    def __post_init__(self) -> None:
+        _check_types("Encoder", {"module": self.module}, (nn.Module,))
+        if self.front_end is not None:
+            _check_types("Encoder", {"front_end": self.front_end}, (nn.Module,))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fusion:
@@ -63,6 +82,15 @@ class Fusion:
 
     module: nn.Module
     absent: Literal["mean"] | Mapping[str, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        _check_types("Fusion", {"module": self.module}, (nn.Module,))
+        if isinstance(self.absent, Mapping):
+            _check_types("absent", self.absent, (Tensor,))
+        elif self.absent not in (None, "mean"):
+            raise ConfigError(
+                f"Fusion(absent={self.absent!r}): give 'mean', or a tensor for each modality"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +118,11 @@ class Recipe:
     folder: Path = field(default_factory=Path.cwd)
 
     def __post_init__(self) -> None:
+        if self.name is not None and not re.fullmatch(MODEL_NAME, self.name):
+            raise ConfigError(f"name {self.name!r}: use letters, digits, '.', '_' and '-'")
         _check_names(self.modalities, self.tasks)
         _check_types("modalities", self.modalities, (Image, Sound, Text))
-        _check_types("tasks", self.tasks, (Spec,))
+        _check_types("tasks", self.tasks, (Classification, MultiLabel, Regression))
         _check_types("encoders", self.encoders, (nn.Module, Encoder))
         if not isinstance(self.fusion, (nn.Module, Fusion)):
             raise ConfigError(
@@ -119,7 +149,13 @@ class Recipe:
         """Give the module that the weights belong to."""
         if self.model is not None:
             return self.model
-        encoders = nn.ModuleDict({name: self.encoder(name).module for name in self.encoders})
+        try:
+            encoders = nn.ModuleDict({name: self.encoder(name).module for name in self.encoders})
+        except KeyError as exc:  # such as 'type', 'values', 'train'
+            raise ConfigError(
+                f"torch keeps a name for itself ({exc.args[0]}): rename that modality, or give "
+                "Recipe(model=...)"
+            ) from exc
         return nn.ModuleDict({"encoders": encoders, FUSION: self.head.module})
 
 
@@ -146,9 +182,7 @@ def load_recipe(where: str) -> Recipe:
         recipe = function()
     except MmedgeError:
         raise
-    except ValidationError as exc:
-        raise ConfigError(f"recipe {where}: {exc.title}: {first_complaint(exc)}") from exc
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise ConfigError(f"recipe {where} failed: {_one_line(exc)}") from exc
     if not isinstance(recipe, Recipe):
         raise ConfigError(
@@ -167,7 +201,7 @@ def _import(place: str) -> ModuleType:
         return _import_file(Path(place))
     except MmedgeError:
         raise
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:  # a script that calls its main() and exits
         raise ConfigError(f"{place} cannot be imported: {_one_line(exc)}") from exc
 
 
@@ -193,12 +227,22 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _one_line(exc: Exception) -> str:
+def _one_line(exc: BaseException) -> str:
     """Say what went wrong and on which line of the user's file."""
-    frames = traceback.extract_tb(exc.__traceback__)
-    last = frames[-1] if frames else None
-    where = f" ({Path(last.filename).name}, line {last.lineno})" if last else ""
-    return f"{type(exc).__name__}: {exc}{where}"
+    if isinstance(exc, ValidationError):
+        text = f"{exc.title}: {first_complaint(exc)}"
+    else:
+        text = f"{type(exc).__name__}: {str(exc).partition(chr(10))[0]}"
+    frames = [f for f in traceback.extract_tb(exc.__traceback__) if _is_theirs(f.filename)]
+    if isinstance(exc, SyntaxError) or not frames:  # a syntax error says its own line
+        return text
+    return f"{text} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
+
+
+def _is_theirs(filename: str) -> bool:
+    """Tell the user's files from Python's, installed packages' and this one."""
+    installed = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib"))
+    return filename != __file__ and not filename.startswith(("<frozen", *installed))
 
 
 def _check_names(modalities: Mapping[str, object], tasks: Mapping[str, object]) -> None:
@@ -214,6 +258,12 @@ def _check_names(modalities: Mapping[str, object], tasks: Mapping[str, object]) 
         if name in (FUSION, PRESENCE) or name.endswith("_mask"):
             raise ConfigError(
                 f"a modality cannot be called {name!r}: mmedge uses that name itself; rename it"
+            )
+    for name in tasks:
+        if name == PRESENCE or name.removesuffix("_mask") in modalities:
+            raise ConfigError(
+                f"a task cannot be called {name!r}: the fusion head's graph has an input of that "
+                "name; rename it"
             )
 
 

@@ -42,16 +42,11 @@ def run_golden(
     front_ends, embeddings = {}, {}
     for name, graph in reference.encoders.items():
         feeds = [torch.from_numpy(array) for array in inputs[name].values()]
-        if graph.front_end is not None:
-            front_ends[name] = call(FRONT_END, graph.front_end, feeds)[0].numpy()
-        embeddings[name] = {
-            key: out.numpy()
-            for key, out in zip(
-                embedding_names(name, graph),
-                call(f"encoder {name!r}", graph, feeds),
-                strict=True,
-            )
-        }
+        seen, outputs = encode(name, graph, feeds)
+        if seen is not None:
+            front_ends[name] = seen.numpy()
+        keys = embedding_names(name, graph)
+        embeddings[name] = {key: out.numpy() for key, out in zip(keys, outputs, strict=True)}
     presence = presence_rows(names)
     return Golden(
         raw=raws,
@@ -66,6 +61,16 @@ def run_golden(
 def embedding_names(name: str, graph: EncoderGraph) -> tuple[str, ...]:
     """Names of the fusion head's inputs that this encoder feeds."""
     return (name, f"{name}_mask") if graph.has_mask else (name,)
+
+
+def encode(
+    name: str, graph: EncoderGraph, raw: Sequence[Tensor]
+) -> tuple[Tensor | None, tuple[Tensor, ...]]:
+    """Run one modality: what its front-end makes of the raw input, and what its encoder gives."""
+    seen = None
+    if graph.front_end is not None:
+        seen = call(f"the front-end of {name!r}", graph.front_end, raw)[0]
+    return seen, call(f"encoder {name!r}", graph, raw)
 
 
 def call(what: str, module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -97,11 +102,16 @@ def _run(
         except MmedgeError:
             raise
         except Exception as exc:  # the user's code: anything can come out of it
-            shapes = ", ".join(f"{str(t.dtype)[6:]}{tuple(t.shape)}" for t in inputs)
-            raise ConfigError(
-                f"{what} fails on inputs of shape {shapes}: {type(exc).__name__}: {exc}"
-            ) from exc
+            given = module.seen(*inputs) if isinstance(module, EncoderGraph) else inputs
+            shapes = ", ".join(f"{str(t.dtype)[6:]}{tuple(t.shape)}" for t in given)
+            reason = f"{type(exc).__name__}: {str(exc).partition(chr(10))[0]}"
+            raise ConfigError(f"{what} fails on inputs of shape {shapes}: {reason}") from exc
     outputs = returned if isinstance(returned, (tuple, list)) else (returned,)
+    batch = len(inputs[0])
+    for output in outputs:
+        if not isinstance(output, Tensor) or not output.ndim or len(output) != batch:
+            came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise ConfigError(f"{what} was given a batch of {batch} and returned {came}")
     return tuple(output.detach() for output in outputs)
 
 

@@ -127,9 +127,10 @@ def compare(
             point=point, subset=subset, batch=batch, error=np.inf, ratio=np.inf, sample=rows[0]
         )
     wanted, came = reference.astype(np.float64), actual.astype(np.float64)
-    error = np.abs(came - wanted)
-    allowed = tolerance.absolute + tolerance.relative * np.abs(wanted)
-    with np.errstate(divide="ignore", invalid="ignore"):  # nothing allowed: 0/0 is agreement
+    # Nothing allowed and infinities: what is not a number is told apart below.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.abs(came - wanted)
+        allowed = tolerance.absolute + tolerance.relative * np.abs(wanted)
         ratio = error / allowed
     # Equal infinities agree; anything else that is not a number is beyond every tolerance.
     ratio = np.where(came == wanted, 0.0, np.nan_to_num(ratio, nan=np.inf, posinf=np.inf))

@@ -20,7 +20,7 @@ from mmedge.demo.picture.answers import (
     read_answers,
     read_truth,
 )
-from mmedge.demo.picture.canvas import RIGHT, WRONG, Canvas
+from mmedge.demo.picture.canvas import INK, RIGHT, WRONG, Canvas
 from mmedge.demo.picture.media import film_strip, loudness
 from mmedge.demo.picture.proofs import chosen_subsets
 from mmedge.demo.picture.timeline import Timeline
@@ -155,6 +155,16 @@ def test_a_conflict_is_tinted(tmp_path: Path, clip: Path) -> None:
     assert count(torn, tint) > 10_000
 
 
+def test_the_line_has_a_gap_where_nothing_was_present(tmp_path: Path, clip: Path) -> None:
+    rest = [said(500, "three"), said(1000, "three")]
+    gap = draw(tmp_path / "gap.png", clip, [*rest, nothing(1500), said(2000, "three")])
+    full = draw(tmp_path / "full.png", clip, [*rest, said(1500, None), said(2000, "three")])
+    over_the_window = (868, 436, 1220, 575)
+    assert count(full.crop(over_the_window), INK) > 300
+    # The neighbours' lines reach a few pixels into the box, and no line drops to zero.
+    assert count(gap.crop((868, 460, 1220, 575)), INK) == 0
+
+
 def test_a_failed_proof_says_so(tmp_path: Path, clip: Path) -> None:
     heading = (840, 670, 1600, 715)
     predictions = [said(500, "three")]
@@ -242,6 +252,12 @@ def test_the_film_strip_shows_the_frame_in_the_middle_of_each_stretch(clip: Path
         *((200, 200, 200), (200, 200, 200)),
     ]
     assert strip[0].size == (8, 6)
+
+
+def test_no_frame_of_the_film_strip_is_shown_early_or_late(tmp_path: Path) -> None:
+    path = write_media(tmp_path / "clip.mkv", steady([0, 40, 80, 120, 160], step_ms=100), fps=10)
+    strip = film_strip(path, S // 2, 5, (8, 6))
+    assert [picture.getpixel((4, 3))[0] for picture in strip] == [0, 40, 80, 120, 160]
 
 
 def test_the_film_strip_ends_with_the_clip(clip: Path) -> None:

@@ -103,7 +103,8 @@ class Canvas:
 
     def dot(self, x: float, y: float, radius: float, fill: Colour) -> None:
         """Draw a filled circle."""
-        self._draw.circle((x * _SCALE, y * _SCALE), radius * _SCALE, fill)
+        edges = (x - radius, y - radius, x + radius, y + radius)
+        self._draw.ellipse([edge * _SCALE for edge in edges], fill)
 
     def paste(self, picture: Image.Image, box: Box) -> None:
         """Put a picture into a box that has its shape, or nearly so."""
