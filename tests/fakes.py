@@ -109,16 +109,19 @@ def _golden(
 
 
 def encoder_graph(*, factor: float = 2.0, batch: str | int = "batch", fold: bool = False) -> bytes:
-    """``samples`` times ``factor`` plus 1; ``fold`` makes all rows of a batch one."""
+    """``samples`` times ``factor`` plus 1; ``fold`` drops all rows but the first."""
     nodes = [
         helper.make_node("Mul", ["samples", "factor"], ["front_end"]),
         helper.make_node("Add", ["front_end", "one"], ["sum"]),
-        helper.make_node("Reshape", ["sum", "shape"], ["embedding"]),
+        # ONNX cannot infer how many rows this keeps.
+        _node("Compress", ["sum", "kept"], "embedding", axis=0)
+        if fold
+        else _node("Identity", ["sum"], "embedding"),
     ]
     constants = {
         "factor": np.float32([factor]),
         "one": np.float32([1]),
-        "shape": np.int64([1, -1] if fold else [-1, 2]),
+        "kept": np.array([True]),
     }
     return onnx_model(nodes, {"samples": [batch, 2]}, {"embedding": [batch, 2]}, constants)
 

@@ -27,6 +27,10 @@ NOTHING = 10
 # round: a head has to learn that one silent or blank modality is no contradiction.
 ALONE = 0.06
 
+# The share of training moments in which the camera, and as many in which the microphone,
+# is drowned in white noise: what tells nothing should weigh nothing.
+RUINED = 0.1
+
 
 @dataclass(frozen=True, kw_only=True)
 class Originals:
@@ -70,7 +74,7 @@ def make_sample(seed: int, index: int, originals: Originals, *, training: bool) 
         seed: of the whole set.
         index: of the sample in it.
         originals: images and recordings to draw from, pairs at random within a digit.
-        training: change the speakers' voices, too.
+        training: change the speakers' voices and ruin some pictures and sounds, too.
 
     Returns:
         The sample.
@@ -87,14 +91,30 @@ def make_sample(seed: int, index: int, originals: Originals, *, training: bool) 
         word = _draw(rng, originals.words[digit])
         word = change_voice(rng, word) if training else word
         snr_db = _snr_db(rng, training)
+    camera, mic = draw_paper(rng, glyph), hear(rng, word, snr_db)
+    if training:
+        camera, mic = _ruin(rng, camera, mic)
     spoken = np.nan if word is None else np.inf if snr_db is None else snr_db
     return Sample(
-        camera=draw_paper(rng, glyph),
-        mic=hear(rng, word, snr_db),
+        camera=camera,
+        mic=mic,
         hint=hint_for(rng, digit),
         label=label,
         snr_db=float(spoken),
     )
+
+
+def _ruin(
+    rng: np.random.Generator, camera: NDArray[np.uint8], mic: NDArray[np.float32]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    chance = rng.random()
+    if chance < RUINED:
+        noise = rng.normal(0, rng.uniform(60, 250), camera.shape)
+        camera = (camera + noise).clip(0, 255).astype(np.uint8)
+    elif chance < 2 * RUINED:
+        noise = rng.normal(0, rng.uniform(0.1, 0.8), mic.shape)
+        mic = (mic + noise).clip(-1, 1).astype(np.float32)
+    return camera, mic
 
 
 def _draw(rng: np.random.Generator, items: Sequence[NDArray] | NDArray) -> NDArray:  # type: ignore[type-arg]

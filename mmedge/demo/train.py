@@ -10,7 +10,7 @@ import argparse
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations, compress, product
 from pathlib import Path
 from typing import Any
@@ -228,6 +228,8 @@ def measure(model: DigitsModel, data: Batch) -> dict[str, NDArray[np.bool_]]:
 def run(speech: Path, out: Path, seeds: int, config: TrainConfig) -> dict[str, Any]:
     """Train every seed, each on samples of its own, and write weights and report.
 
+    The other heads are trained with seed 0 as well, to compare.
+
     Args:
         speech: folder of the recordings.
         out: folder that gets ``weights.safetensors`` (seed 0) and ``training.json``.
@@ -235,33 +237,37 @@ def run(speech: Path, out: Path, seeds: int, config: TrainConfig) -> dict[str, A
         config: how to train.
 
     Returns:
-        The report.
+        The report: ``seeds`` and their ``mean``, and ``heads`` with seed 0 of each.
     """
-    save_file = require("safetensors.torch", extra="export", why="training the demo").save_file
     originals = {split: load_originals(speech, split) for split in SPLITS}
     tests = {
         split: make_set(originals[split], seed, config.tests, CAMERA, training=False)
         for split, seed in TEST_SEEDS.items()
     }
-    batches = {split: to_batch(samples) for split, samples in tests.items()}
-    found = []
+    found: dict[str, list[Any]] = {head: [] for head in (config.head, *HEADS)}
     for seed in range(seeds):
-        data = make_set(originals["train"], seed, config.samples, CAMERA, training=True)
-        model = train_seed(to_batch(data), seed, config)
-        if seed == 0:
-            weights = {name: value.contiguous() for name, value in model.state_dict().items()}
-            save_file(weights, out / "weights.safetensors", {"origins": ORIGINS})
-        found.append(
-            {
-                split: figures(measure(model, batches[split]), samples.label, samples.snr_db)
-                for split, samples in tests.items()
-            }
-        )
-        logger.info("seed %d: %s", seed, json.dumps(found[-1]))
+        data = to_batch(make_set(originals["train"], seed, config.samples, CAMERA, training=True))
+        for head in found if seed == 0 else (config.head,):
+            model = train_seed(data, seed, replace(config, head=head))
+            if seed == 0 and head == config.head:
+                _save(model, out / "weights.safetensors")
+            found[head].append({split: _test(model, samples) for split, samples in tests.items()})
+            logger.info("seed %d, %s: %s", seed, head, json.dumps(found[head][-1]))
     about = {"config": asdict(config), "torch": torch.__version__, **count_originals(originals)}
-    report = {**about, "mean": mean(found), "seeds": found}
+    own, heads = found[config.head], {head: each[0] for head, each in found.items()}
+    report = {**about, "mean": mean(own), "seeds": own, "heads": heads}
     (out / "training.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     return report
+
+
+def _test(model: DigitsModel, samples: SampleSet) -> dict[str, Any]:
+    return figures(measure(model, to_batch(samples)), samples.label, samples.snr_db)
+
+
+def _save(model: DigitsModel, path: Path) -> None:
+    save_file = require("safetensors.torch", extra="export", why="training the demo").save_file
+    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, path, {"origins": ORIGINS})
 
 
 def main() -> None:

@@ -74,22 +74,29 @@ def export_bundle(
 
 
 def _load(recipe: Recipe, weights: tuple[str, ...]) -> list[str]:
+    parts = recipe.parts()
+    left = {name: part for name, part in parts.items() if any(True for _ in part.parameters())}
     notes = []
     for each in weights:
         name, equals, path = each.partition("=")
-        if not equals:
-            notes += load_weights(recipe.trained(), Path(each))
-        elif name == FUSION:
-            notes += load_weights(recipe.head.module, Path(path))
-        elif name in recipe.encoders:
-            notes += load_weights(recipe.encoder(name).module, Path(path))
+        if not equals or Path(each).is_file():  # runs/lr=0.1/model.pt
+            whole = recipe.trained()
+            notes += load_weights(whole, Path(each))
+            inside = {id(weight) for weight in whole.parameters()}
+            left = {n: p for n, p in left.items() if not inside >= set(map(id, p.parameters()))}
+        elif name in parts:
+            notes += load_weights(parts[name], Path(path))
+            left.pop(name, None)
         else:
             raise ConfigError(
                 f"--weights {each}: {name!r} is neither {FUSION!r} nor one of the encoders "
                 f"{sorted(recipe.encoders)}"
             )
-    trained = recipe.trained().float().cpu().eval().requires_grad_(False)
-    check_finite(trained, "the model")
+    if weights and left:
+        notes.append(f"no weights file reached {', '.join(left)}: left as the recipe gave it")
+    for name, part in parts.items():
+        part.float().cpu().eval().requires_grad_(False)
+        check_finite(part, name)
     return notes
 
 

@@ -145,6 +145,11 @@ class Recipe:
         """The fusion head in its long form."""
         return self.fusion if isinstance(self.fusion, Fusion) else Fusion(module=self.fusion)
 
+    def parts(self) -> dict[str, nn.Module]:
+        """Give the networks that can have a weights file of their own, by name."""
+        encoders = {name: self.encoder(name).module for name in self.encoders}
+        return {**encoders, FUSION: self.head.module}
+
     def trained(self) -> nn.Module:
         """Give the module that the weights belong to."""
         if self.model is not None:

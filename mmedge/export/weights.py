@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import pickle  # noqa: TID251 - only its error type; torch reads with weights_only
-import zipfile
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,23 +40,28 @@ def load_weights(model: nn.Module, path: Path) -> list[str]:
         ConfigError: there is no such file.
         ArtefactError: unreadable, unsafe, or the weights of another model.
     """
-    state = read_checkpoint(path)
-    state, notes = _strip(state, set(model.state_dict()))
+    state, found = read_checkpoint(path)
+    state, stripped = _strip(state, model)
     _check_fit(model, state, path)
-    model.load_state_dict(dict(state))
+    model.load_state_dict(state, strict=False)  # what may be missing was checked above
+    notes = [f"{path.name}: {note}" for note in (*found, *stripped)]
     for note in notes:
-        _log.info("%s: %s", path.name, note)
+        _log.info("%s", note)
     return notes
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from a file without running code from it."""
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """Read a state dict from a file without running code from it.
+
+    Returns:
+        the state dict, and sentences about where it stood in the file.
+    """
     if not path.is_file():
         raise ConfigError(f"there is no weights file {path}")
     if path.stat().st_size == 0:
         raise ArtefactError(f"{path} is empty; was the training's save interrupted?")
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+        return _read_safetensors(path), []
     return _find_state(_read_torch(path), path)
 
 
@@ -94,34 +99,36 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as exc:
-        if not zipfile.is_zipfile(path):
-            raise ArtefactError(
-                f"{path} is not a torch checkpoint, or is cut short. Was it copied whole?"
-            ) from exc
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the file's own pickle protocol
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as exc:  # a file from anywhere: its unpickler fails in any way
+        strange = re.search(r"unsupported global:? (?:global )?([\w.]+)", str(exc), re.IGNORECASE)
+        if strange:
+            problem = (
+                f"holds Python objects ({strange[1]}), not only tensors, and loading those could "
+                "run code. Where you trust the file"
+            )
+        else:
+            problem = "is not a readable torch checkpoint. Was it copied whole? If so"
         raise ArtefactError(
-            f"{path} holds Python objects, not only tensors, and loading those could run code. "
-            "Where you trust the file, save the tensors alone: "
+            f"{path} {problem}, save the tensors alone: "
             "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
         ) from exc
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as exc:
-        raise ArtefactError(
-            f"{path} is not a readable torch checkpoint ({str(exc).splitlines()[0]}). "
-            "Was it copied whole?"
-        ) from exc
 
 
-def _find_state(loaded: Any, path: Path) -> dict[str, Tensor]:
+def _find_state(loaded: Any, path: Path) -> tuple[dict[str, Tensor], list[str]]:
     """Find the state dict inside what a trainer saved around it."""
     if isinstance(loaded, Mapping):
-        state = {k: v for k, v in loaded.items() if isinstance(v, Tensor)}
-        if state and len(state) == len(loaded):
-            return state
-        for key in STATE_KEYS:
-            if isinstance(loaded.get(key), Mapping):
-                _log.info("%s: the state dict stands under the key %r", path.name, key)
-                return _find_state(loaded[key], path)
+        inner = [key for key in STATE_KEYS if isinstance(loaded.get(key), Mapping)]
+        if inner:
+            state, notes = _find_state(loaded[inner[0]], path)
+            others = f", not under {inner[1:]}" if inner[1:] else ""
+            return state, [f"the weights stand under {inner[0]!r}{others}", *notes]
+        state = {key: value for key, value in loaded.items() if isinstance(value, Tensor)}
+        rest = [key for key in loaded if key not in state]
+        if state and not any(isinstance(loaded[key], (Mapping, list, tuple)) for key in rest):
+            return state, [f"left out {rest}, which are no tensors"] if rest else []
     came = (
         f"a mapping with the keys {sorted(map(str, loaded))[:8]}"
         if isinstance(loaded, Mapping)
@@ -133,10 +140,10 @@ def _find_state(loaded: Any, path: Path) -> dict[str, Tensor]:
     )
 
 
-def _strip(state: dict[str, Tensor], expected: set[str]) -> tuple[dict[str, Tensor], list[str]]:
+def _strip(state: dict[str, Tensor], model: nn.Module) -> tuple[dict[str, Tensor], list[str]]:
     """Remove wrappers' prefixes, only if every key fits afterwards."""
     stripped, removed = state, ""
-    while set(stripped) != expected:
+    while any(_misfits(model, stripped)):
         prefix = next((p for p in PREFIXES if all(k.startswith(p) for k in stripped)), None)
         if not prefix or not stripped:
             return state, []
@@ -145,10 +152,32 @@ def _strip(state: dict[str, Tensor], expected: set[str]) -> tuple[dict[str, Tens
     return stripped, [f"removed the prefix {removed!r} from every key"] if removed else []
 
 
+def _misfits(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
+    """Keys that the state lacks, and keys that the model lacks.
+
+    A weight that the model uses under two names may stand in the file under one of them
+    (safetensors saves it once), and the counter of a batch normalisation says nothing.
+    """
+    expected = model.state_dict()
+    covered = {_place(expected[key]) for key in state if key in expected}
+    missing = [
+        key
+        for key, tensor in expected.items()
+        if key not in state
+        and _place(tensor) not in covered
+        and not key.endswith("num_batches_tracked")
+    ]
+    return sorted(missing), sorted(set(state) - set(expected))
+
+
+def _place(tensor: Tensor) -> tuple[object, ...]:
+    """Where a tensor's numbers stand in memory; an empty one stands nowhere."""
+    return (tensor.data_ptr() or id(tensor), tensor.shape, tensor.stride())
+
+
 def _check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     expected = model.state_dict()
-    missing = sorted(set(expected) - set(state))
-    strange = sorted(set(state) - set(expected))
+    missing, strange = _misfits(model, state)
     if missing or strange:
         parts = [f"{path} belongs to another model than the recipe's:"]
         if missing:
@@ -159,9 +188,9 @@ def _check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> Non
             parts.append("...)." if len(strange) > 1 else ").")
         parts.append("Does the recipe build the model that was trained?")
         raise ArtefactError(" ".join(parts).replace(" ...)", " ...)").replace(" )", ")"))
-    for name, tensor in expected.items():
-        if state[name].shape != tensor.shape:
+    for name, tensor in state.items():
+        if tensor.shape != expected[name].shape:
             raise ArtefactError(
-                f"{path}: weight {name!r} has shape {tuple(state[name].shape)}, the recipe's model "
-                f"expects {tuple(tensor.shape)}. Does the recipe use the sizes of the training?"
+                f"{path}: weight {name!r} has shape {tuple(tensor.shape)}, the recipe's model "
+                f"expects {tuple(expected[name].shape)}. Does the recipe use the sizes of the training?"
             )

@@ -7,7 +7,25 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-__all__ = ["masked_mean", "pooled", "tokens_and_mask"]
+__all__ = ["masked_mean", "masked_softmax", "pooled", "tokens_and_mask"]
+
+# Far below any score, yet finite and within float16: -inf ruins calibration ranges, and a
+# softmax over nothing but -inf is NaN.
+MASKED = -1e4
+
+
+def masked_softmax(scores: Tensor, mask: Tensor, dim: int) -> Tensor:
+    """Softmax over what counts; zero elsewhere, and even where nothing counts.
+
+    Args:
+        scores: float32 of any shape.
+        mask: bool, of a shape that spreads over that of ``scores``.
+        dim: axis that sums to one.
+
+    Returns:
+        Float32 of the shape of ``scores``.
+    """
+    return torch.where(mask, scores, MASKED).softmax(dim=dim)
 
 
 def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:

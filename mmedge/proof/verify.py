@@ -224,7 +224,7 @@ def _fuse_all(
 
 def _spoil(array: Array, present: NDArray[np.bool_], fill: float) -> Array:
     """Put garbage where nothing is; a mask's garbage is that every token counts."""
-    garbage = array.copy()
+    garbage: Array = array.copy()
     garbage[~present] = True if array.dtype == np.bool_ else fill
     return garbage
 

@@ -70,7 +70,7 @@ def assign(inputs: Sequence[str], modalities: Mapping[str, Modality]) -> dict[st
         if equals and name in modalities:
             _add(sources, name, _source(value, modalities[name]))
             continue
-        if equals and not Path(given).exists():
+        if equals and not _exists(given):
             raise ConfigError(
                 f"{given!r}: the model has no modality {name!r}, only {_names(modalities)}"
             )
@@ -188,6 +188,13 @@ def _by_kind(given: str, modalities: Mapping[str, Modality]) -> list[tuple[str, 
             f"{_names(modalities)}"
         )
     return found
+
+
+def _exists(given: str) -> bool:
+    try:
+        return Path(given).exists()
+    except OSError:  # too long for a name: a text
+        return False
 
 
 def _source(value: str, modality: Modality) -> Source:

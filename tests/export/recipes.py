@@ -91,7 +91,9 @@ def one_picture(encoder: Any = None, head: Any = None, **changes: Any) -> Recipe
 
 def export_to(folder: Path, recipe: Recipe, **options: Any) -> Exported:
     """Export into ``folder/m.mmedge``, with two golden samples unless told otherwise."""
-    return export_bundle(recipe, ExportConfig(**{"out": folder / "m.mmedge", "samples": 2} | options))
+    return export_bundle(
+        recipe, ExportConfig(**{"out": folder / "m.mmedge", "samples": 2} | options)
+    )
 
 
 def listing(folder: Path) -> dict[str, int]:

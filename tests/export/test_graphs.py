@@ -109,7 +109,11 @@ def test_nodes_are_named_after_their_module_and_operator(graphs: dict[str, Any])
             assert {value.split(":")[0] for value in node.output} <= {node.name, *ends(model)}
     camera = {node.name for node in graphs["camera"].graph.node}
     # The batch normalisation is folded into the convolution and lends it its name.
-    assert {"front_end/Transpose", "encoder.features.0.1/Conv", "encoder.norm/LayerNormalization"} <= camera
+    assert {
+        "front_end/Transpose",
+        "encoder.features.0.1/Conv",
+        "encoder.norm/LayerNormalization",
+    } <= camera
     assert "encoder.lstm/LSTM" in {node.name for node in graphs["hint"].graph.node}
     fusion = {node.name for node in graphs["fusion"].graph.node}
     assert {"Gather", "Where", "head.heads.digit/Gemm"} <= fusion
@@ -123,9 +127,7 @@ def test_weights_carry_the_names_of_the_checkpoint(graphs: dict[str, Any]) -> No
     assert {"front_end.factor", "encoder.features.0.0.weight", "encoder.norm.weight"} <= names
 
 
-def test_two_exports_are_the_same_to_the_byte(
-    tmp_path: Path, exported: Callable[..., Any]
-) -> None:
+def test_two_exports_are_the_same_to_the_byte(tmp_path: Path, exported: Callable[..., Any]) -> None:
     first = exported(ConcatenationFusion, tokens=False).bundle
     recipe = seeing_hearing_reading(ConcatenationFusion)
     again = export_to(tmp_path, recipe, out=tmp_path / first.path.name, samples=4).bundle

@@ -120,5 +120,7 @@ def test_an_encoder_that_does_nothing_still_has_named_ends(tmp_path: Path, own: 
 
     encoder = Encoder(module=Same(), front_end=Mean() if own else None)
     head = Head(width=3) if own else Head()
-    made = export_to(tmp_path, one_picture(encoder, head, modalities={"camera": Image(height=4, width=4)}))
+    made = export_to(
+        tmp_path, one_picture(encoder, head, modalities={"camera": Image(height=4, width=4)})
+    )
     assert {"camera/front_end", "camera/embedding"} <= {f.point for f in made.parity.findings}

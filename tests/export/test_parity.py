@@ -46,7 +46,9 @@ SUBSETS = {
 
 
 @every_model
-def test_every_number_is_within_a_ten_thousandth(head: type, tokens: bool, exported: Export) -> None:
+def test_every_number_is_within_a_ten_thousandth(
+    head: type, tokens: bool, exported: Export
+) -> None:
     parity = exported(head, tokens=tokens).parity
     assert parity.tolerance == Tolerance(absolute=1e-4, relative=1e-4)
     assert parity.passed

@@ -262,8 +262,12 @@ def test_a_token_that_the_encoder_does_not_know_is_refused(tmp_path: Path) -> No
     short = Words()
     short.table = nn.Embedding(3, 4)  # the tokenizer has eight words
     hint = Text(tokenizer="words.tokenizer.json", max_tokens=4)
-    recipe = one_picture(modalities={"hint": hint}, encoders={"hint": short}, folder=Path(__file__).parent)
-    with pytest.raises(ConfigError, match=r"encoder 'hint' fails .* IndexError: index out of range"):
+    recipe = one_picture(
+        modalities={"hint": hint}, encoders={"hint": short}, folder=Path(__file__).parent
+    )
+    with pytest.raises(
+        ConfigError, match=r"encoder 'hint' fails .* IndexError: index out of range"
+    ):
         export_to(tmp_path, recipe)
 
 

@@ -178,6 +178,14 @@ def test_attention_does_not_care_for_the_order_of_the_tokens_of_a_modality() -> 
     torch.testing.assert_close(model(turned, presence)["digit"], model(inputs, presence)["digit"])
 
 
+def test_with_nothing_present_attention_finds_its_own_token() -> None:
+    model, nothing = build(AttentionFusion, {"width": 16, "heads": 2}), torch.zeros(4, 3).bool()
+    before = model(batch(), nothing)["digit"]
+    with torch.no_grad():
+        model.nothing.copy_(model.nothing.flip(2))
+    assert (model(batch(), nothing)["digit"] - before).abs().max() > 1e-3
+
+
 def test_attention_agrees_with_torch_multi_head_attention() -> None:
     model, inputs = build(AttentionFusion, {"width": 16, "heads": 2, "queries": 3}), batch()
     presence = torch.tensor([[True, True, True], [True, False, False]] * 2)

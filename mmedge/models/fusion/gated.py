@@ -7,13 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mmedge.models.pooling import pooled
+from mmedge.models.pooling import masked_softmax, pooled
 
 __all__ = ["GatedFusion"]
-
-# Far below any score, yet finite and within float16: -inf ruins calibration ranges, and a
-# softmax over nothing but -inf is NaN.
-MASKED = -1e4
 
 
 class GatedFusion(nn.Module):
@@ -56,11 +52,11 @@ class GatedFusion(nn.Module):
             presence: bool ``[B, M]``.
 
         Returns:
-            Float32 ``[B, M, hidden]``; sums to one over ``M``; zero where absent, but for
-            rows with nothing present, where it means nothing.
+            Float32 ``[B, M, hidden]``; sums to one over ``M``; zero where absent. In a row
+            with nothing present all are equal, over values that are then constants.
         """
         scores = self.gate(torch.cat(embeddings, dim=1)).unflatten(1, (len(self.names), -1))
-        return torch.where(presence.unsqueeze(2), scores, MASKED).softmax(dim=1)
+        return masked_softmax(scores, presence.unsqueeze(2), dim=1)
 
     def forward(self, inputs: Mapping[str, Tensor], presence: Tensor) -> dict[str, Tensor]:
         """Fuse a batch.
@@ -83,7 +79,5 @@ class GatedFusion(nn.Module):
             ],
             dim=1,
         )
-        # The gates of a row with nothing present are spread over all: its values must be zero.
-        values = torch.where(presence.unsqueeze(2), values, torch.zeros_like(values))
         fused = self.dropout((self.gates(embeddings, presence) * values).sum(dim=1))
         return {task: head(fused) for task, head in self.heads.items()}

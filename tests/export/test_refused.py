@@ -1,0 +1,208 @@
+"""Models that must not become a bundle: each says why, and nothing is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from mmedge.errors import ConfigError, IncompatibleError, MmedgeError, ProofError  # noqa: E402
+from tests.export.recipes import (  # noqa: E402
+    Flat,
+    Head,
+    contents,
+    export_to,
+    listing,
+    one_picture,
+)
+
+pytestmark = pytest.mark.torch
+
+
+class Around(nn.Module):
+    """An encoder whose inner module ``middle`` does something to the embedding."""
+
+    def __init__(self, middle: nn.Module) -> None:
+        super().__init__()
+        self.flat = Flat()
+        self.middle = middle
+        self.last = nn.Linear(4, 4)
+
+    def forward(self, x: Any) -> Any:
+        return self.last(self.middle(self.flat(x)))
+
+
+class Forced(nn.Dropout):
+    def forward(self, x: Any) -> Any:
+        return functional.dropout(x, 0.5, training=True)
+
+
+class Sampling(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x + torch.randn_like(x) * 0.1
+
+
+class Stubborn(nn.Dropout):
+    """Stays in training mode whatever it is told."""
+
+    def train(self, mode: bool = True) -> Any:
+        return super().train(True)
+
+
+class Fourier(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return torch.fft.rfft(x, n=6).abs()
+
+
+class ShortTime(nn.Module):
+    def forward(self, x: Any) -> Any:
+        window = torch.ones(4)
+        return torch.stft(x, 4, window=window, return_complex=True, center=False).abs().squeeze(2)
+
+
+class Inverse(nn.Module):
+    def forward(self, x: Any) -> Any:
+        square = x.view(-1, 2, 2) + torch.eye(2) * 9
+        return torch.linalg.inv(square).flatten(1)
+
+
+class Branches(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x * 2 if x.sum() > 0 else x * 3
+
+
+class ReadsAValue(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x * float(x.max())
+
+
+class FixesTheBatch(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x.view(2, -1)
+
+
+class Mixes(nn.Module):
+    """Every row depends on its neighbours in the batch."""
+
+    def forward(self, x: Any) -> Any:
+        return x - x.mean(dim=0, keepdim=True)
+
+
+class Lies(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x * 1.01 if torch.compiler.is_exporting() else x
+
+
+class Unbounded(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x / 0.0
+
+
+RANDOM = "gives another answer each time for the same input: its module 'encoder.middle' is random"
+REFUSED: Mapping[str, tuple[type[nn.Module], type[MmedgeError], int, str]] = {
+    "live dropout": (Forced, ProofError, 7, RANDOM),
+    "dropout that stays in training": (Stubborn, ProofError, 7, RANDOM),
+    "sampling": (Sampling, ProofError, 7, RANDOM),
+    "fft": (Fourier, IncompatibleError, 4, "encoder 'camera': module 'encoder.middle' needs the operator DFT, which TensorRT 10.3 does not import"),
+    "stft": (ShortTime, IncompatibleError, 4, "encoder 'camera': module 'encoder.middle' needs the operator STFT"),
+    "inverse": (Inverse, IncompatibleError, 4, "encoder 'camera' cannot become an ONNX graph: module 'encoder.middle'"),
+    "branch": (Branches, IncompatibleError, 4, "must not branch on values of tensors"),
+    "value": (ReadsAValue, IncompatibleError, 4, "must not branch on values of tensors"),
+    "fixed batch": (FixesTheBatch, IncompatibleError, 4, "must not fix the batch"),
+    "rows that mix": (Mixes, ProofError, 7, "parity failed at camera/embedding: sample 0, batch 1"),
+    "another number": (Lies, ProofError, 7, "parity failed at camera/embedding: sample"),
+    "infinity": (Unbounded, ProofError, 7, "NaN or infinite"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_it_is_refused_and_nothing_is_written(tmp_path: Path, kind: str) -> None:
+    middle, error, code, message = REFUSED[kind]
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(error, match=re.escape(message)) as caught:
+        export_to(tmp_path, one_picture(Around(middle())))
+    assert caught.value.exit_code == code
+    assert "\n" not in str(caught.value)
+    assert listing(tmp_path) == {"mine.txt": 4}
+
+
+def test_other_numbers_name_graph_module_sample_and_error(tmp_path: Path) -> None:
+    with pytest.raises(ProofError) as caught:
+        export_to(tmp_path, one_picture(Around(Lies())))
+    assert re.fullmatch(
+        r"parity failed at camera/embedding: sample [01], batch 1, largest error \d\.?\d*e?-?\d*, "
+        r"[\d.e+]+ times what is allowed\. Nothing was written\. The first module that differs is "
+        r"'encoder\.middle' \(error [\d.e-]+ at sample [01]\): its ONNX form computes something "
+        r"else than torch\. Write it with other operations\.",
+        str(caught.value),
+    )
+
+
+class LyingHead(Head):
+    def forward(self, inputs: Mapping[str, Any], presence: Any) -> Any:
+        return super().forward(inputs, presence) * (1.01 if torch.compiler.is_exporting() else 1.0)
+
+
+def test_a_head_that_differs_outside_of_its_modules_says_so(tmp_path: Path) -> None:
+    message = r"parity failed at fusion/answer with camera present: .* The first module that differs is 'head'"
+    with pytest.raises(ProofError, match=message):
+        export_to(tmp_path, one_picture(head=LyingHead()))
+    assert listing(tmp_path) == {}
+
+
+def test_a_random_head_is_named(tmp_path: Path) -> None:
+    head = nn.Sequential()
+    head = Head()
+    head.linear = nn.Sequential(nn.Linear(5, 2), Forced())
+    with pytest.raises(ProofError, match=r"the fusion head gives another .* 'head\.linear\.1' is"):
+        export_to(tmp_path, one_picture(head=head))
+
+
+@pytest.mark.parametrize("middle", [Lies, FixesTheBatch, Forced], ids=["proof", "graph", "random"])
+def test_a_failed_export_leaves_the_old_bundle_as_it_was(
+    tmp_path: Path, middle: type[nn.Module], good: Path
+) -> None:
+    bundle = tmp_path / "m.mmedge"
+    _copy(good, bundle)
+    before = contents(tmp_path)
+    with pytest.raises((ProofError, IncompatibleError)):
+        export_to(tmp_path, one_picture(Around(middle())), replace=True)
+    assert contents(tmp_path) == before
+
+
+def test_an_existing_bundle_is_only_replaced_when_that_is_asked_for(
+    tmp_path: Path, good: Path
+) -> None:
+    bundle = tmp_path / "m.mmedge"
+    _copy(good, bundle)
+    before = contents(tmp_path)
+    with pytest.raises(ConfigError, match="exists already; add --force to replace it"):
+        export_to(tmp_path, one_picture(Flat()))
+    assert contents(tmp_path) == before
+    torch.manual_seed(5)
+    made = export_to(tmp_path, one_picture(Around(nn.Identity())), replace=True)
+    names = {ref.name for ref in made.bundle.manifest.files}
+    assert set(contents(bundle)) - {".lock"} == names | {"manifest.json"}
+    assert names.isdisjoint(name.rpartition("/")[2] for name in before if "camera" in name)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("good")
+    path = export_to(folder, one_picture()).bundle.path
+    assert path is not None
+    return path
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.mkdir()
+    for file in source.iterdir():
+        (target / file.name).write_bytes(file.read_bytes())

@@ -1,0 +1,190 @@
+"""What every backend has to do, on graphs whose numbers are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from mmedge.errors import ArtefactError, ConfigError, IncompatibleError
+from mmedge.runtime.backends import BACKENDS, Backend, backend_class, open_backend
+from mmedge.specs import GraphSpec, TensorSpec
+from tests.fakes import encoder_graph, head_graph, onnx_model
+
+TOLERANCE = {"cpu": 1e-6}  # absolute, on numbers of about 1
+
+SPEC = GraphSpec(
+    inputs=(TensorSpec(name="samples", dtype="float32", shape=("batch", 2)),),
+    outputs=(TensorSpec(name="embedding", dtype="float32", shape=("batch", 2)),),
+)
+
+
+def feeds(rows: int) -> dict[str, Any]:
+    return {"samples": np.arange(2 * rows, dtype=np.float32).reshape(rows, 2) / (2 * rows)}
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+class TestContract:
+    @pytest.fixture
+    def backend(self, name: str) -> Iterator[Backend]:
+        with open_backend(name, encoder_graph(), what="graph 'ant'", threads=1) as opened:
+            yield opened
+
+    def test_it_says_what_goes_in_and_out(self, backend: Backend) -> None:
+        assert backend.spec == SPEC
+        assert backend.kind in ("cpu", "gpu")
+
+    @pytest.mark.parametrize("rows", [1, 2, 5, 64, 3])
+    def test_it_computes_the_graph_at_any_batch(
+        self, backend: Backend, name: str, rows: int
+    ) -> None:
+        out = backend.run(feeds(rows))
+        assert list(out) == ["embedding"]
+        assert out["embedding"].dtype == np.float32
+        expected = 2 * feeds(rows)["samples"] + 1
+        assert np.abs(out["embedding"] - expected).max() <= TOLERANCE[name]
+
+    def test_several_inputs_and_outputs_go_by_name(self, name: str) -> None:
+        weights = {"x": np.float32([[[1], [0]], [[0], [10]]]), "y": np.ones((2, 2, 3), np.float32)}
+        model = head_graph(("ant", "bee"), weights)
+        arrays = {
+            "presence": np.array([[True, True], [True, False]]),
+            "bee": np.float32([[3, 4], [np.nan, np.nan]]),
+            "ant": np.float32([[1, 2], [1, 2]]),
+        }
+        with open_backend(name, model, what="fusion") as backend:
+            out = backend.run(arrays)
+        assert list(out) == ["x", "y"]
+        assert out["x"].tolist() == [[41], [1]]
+        assert out["y"].tolist() == [[10, 10, 10], [3, 3, 3]]
+
+    @pytest.mark.parametrize(
+        ("element", "dtype"),
+        [
+            (TensorProto.FLOAT, "float32"),
+            (TensorProto.UINT8, "uint8"),
+            (TensorProto.INT64, "int64"),
+            (TensorProto.BOOL, "bool"),
+        ],
+    )
+    def test_the_element_types_of_bundles_pass_through(
+        self, name: str, element: int, dtype: str
+    ) -> None:
+        nodes = [helper.make_node("Flatten", ["x"], ["y"])]
+        model = onnx_model(nodes, {"x": ["batch", 2]}, {"y": ["batch", 2]}, element=element)
+        given = np.array([[0, 1], [1, 1]]).astype(dtype)
+        with open_backend(name, model, what="g") as backend:
+            out = backend.run({"x": given})["y"]
+        assert out.dtype == given.dtype
+        assert out.tolist() == given.tolist()
+
+    def test_outputs_belong_to_the_caller(self, backend: Backend) -> None:
+        first = backend.run(feeds(2))["embedding"]
+        kept = first.copy()
+        backend.run({"samples": np.full((2, 2), 9, np.float32)})
+        assert np.array_equal(first, kept)
+        first[:] = 0  # and may be written to
+
+    def test_inputs_are_left_as_they_are(self, backend: Backend) -> None:
+        given = feeds(3)
+        backend.run(given)
+        assert np.array_equal(given["samples"], feeds(3)["samples"])
+
+    def test_inputs_need_not_be_contiguous(self, backend: Backend) -> None:
+        wide = np.arange(12, dtype=np.float32).reshape(3, 4)
+        out = backend.run({"samples": wide[:, ::2]})["embedding"]
+        assert out.tolist() == [[1, 5], [9, 13], [17, 21]]
+
+    @pytest.mark.parametrize(
+        ("arrays", "words"),
+        [
+            ({}, r"takes the inputs \['samples'\], but got \[\]"),
+            ({**feeds(1), "more": np.zeros(1)}, r"got \['more', 'samples'\]"),
+            ({"samples": np.zeros((1, 2))}, r"is float64\(1, 2\), but the graph expects float32"),
+            ({"samples": np.zeros((1, 2), ">f4")}, r"is >f4\(1, 2\), but the graph expects"),
+            ({"samples": np.zeros((1, 3), np.float32)}, r"float32\(1, 3\), but .*\(batch, 2\)"),
+            ({"samples": np.zeros((1, 2, 1), np.float32)}, r"float32\(1, 2, 1\), but"),
+            ({"samples": np.zeros((0, 2), np.float32)}, "batches differ or are empty"),
+            ({"samples": np.float32(0)}, "samples"),
+        ],
+    )
+    def test_inputs_that_do_not_fit_are_refused_in_words(
+        self, backend: Backend, arrays: dict[str, Any], words: str
+    ) -> None:
+        with pytest.raises(ConfigError, match=words) as caught:
+            backend.run(arrays)
+        assert "graph 'ant'" in str(caught.value)
+
+    def test_inputs_of_different_batches_are_refused(self, name: str) -> None:
+        model = head_graph(("ant",), {"x": np.ones((1, 2, 1), np.float32)})
+        arrays = {"ant": np.zeros((2, 2), np.float32), "presence": np.ones((1, 1), bool)}
+        with (
+            open_backend(name, model, what="fusion") as backend,
+            pytest.raises(ConfigError, match="batches differ"),
+        ):
+            backend.run(arrays)
+
+    def test_running_after_closing_is_an_error(self, backend: Backend) -> None:
+        backend.close()
+        with pytest.raises(RuntimeError, match="graph 'ant' was closed"):
+            backend.run(feeds(1))
+        backend.close()  # once more does no harm
+
+    @pytest.mark.parametrize("model", [b"", b"no graph", bytes(99), encoder_graph()[:-9]])
+    def test_what_is_no_graph_is_refused(self, name: str, model: bytes) -> None:
+        with pytest.raises(ArtefactError, match="graph 'ant' is not an ONNX file"):
+            open_backend(name, model, what="graph 'ant'")
+
+    def test_an_operator_that_is_not_known_is_incompatible(self, name: str) -> None:
+        nodes = [helper.make_node("Levitate", ["x"], ["y"])]
+        model = onnx_model(nodes, {"x": ["batch", 2]}, {"y": ["batch", 2]})
+        with pytest.raises(IncompatibleError, match="Levitate"):
+            open_backend(name, model, what="graph 'ant'")
+
+    @pytest.mark.parametrize(
+        ("shape", "element", "words"),
+        [
+            ([1, 2], TensorProto.FLOAT, "its batch is fixed"),
+            (["batch", "time"], TensorProto.FLOAT, "only the batch may be dynamic"),
+            (["batch", 0], TensorProto.FLOAT, "that no bundle holds"),
+            ([], TensorProto.FLOAT, "only the batch may be dynamic"),
+            (["batch", 2], TensorProto.DOUBLE, r"type tensor\(double\), which no bundle holds"),
+        ],
+    )
+    def test_a_signature_that_no_bundle_has_is_refused(
+        self, name: str, shape: list[str | int], element: int, words: str
+    ) -> None:
+        nodes = [helper.make_node("Identity", ["x"], ["y"])]
+        model = onnx_model(nodes, {"x": shape}, {"y": shape}, element=element)
+        with pytest.raises(ArtefactError, match=words):
+            open_backend(name, model, what="graph 'ant'")
+
+    def test_a_graph_that_fails_on_fitting_inputs_is_the_artefacts_fault(self, name: str) -> None:
+        # The hundredth column is only missed when it runs.
+        nodes = [helper.make_node("Gather", ["x", "index"], ["y"], axis=1)]
+        model = onnx_model(
+            nodes, {"x": ["batch", 2]}, {"y": ["batch", 1]}, {"index": np.int64([100])}
+        )
+        with (
+            open_backend(name, model, what="graph 'ant'") as backend,
+            pytest.raises(ArtefactError, match="graph 'ant' fails on a batch of 3"),
+        ):
+            backend.run({"x": np.zeros((3, 2), np.float32)})
+
+    def test_outputs_of_another_batch_are_the_artefacts_fault(self, name: str) -> None:
+        with open_backend(name, encoder_graph(fold=True), what="graph 'ant'") as backend:
+            assert backend.run(feeds(1))["embedding"].shape == (1, 2)
+            with pytest.raises(ArtefactError, match=r"shape \(1, 2\) for a batch of 2"):
+                backend.run(feeds(2))
+
+
+def test_an_unknown_backend_is_named_with_those_that_are_there() -> None:
+    with pytest.raises(ConfigError, match="there is no backend 'npu'; choose one of cpu"):
+        backend_class("npu")
+
+
+def test_every_backend_has_a_tolerance_here() -> None:
+    assert set(TOLERANCE) == set(BACKENDS)

@@ -1,0 +1,101 @@
+"""What a prediction says of each kind of task, through graphs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmedge.runtime.prediction import TaskPrediction
+from mmedge.runtime.predictor import Predictor
+from mmedge.specs import Classification, MultiLabel, Regression, Task
+from tests.fakes import SIDE, linear_bundle
+
+
+def loud(value: float = 0.5) -> Any:
+    """A window whose embedding is (2 value + 1, 1)."""
+    return np.float32([value, 0.0])
+
+
+def answer(task: Task, weights: Any, raw: dict[str, Any]) -> TaskPrediction:
+    bundle = linear_bundle(len(weights), tasks={"it": task}, weights={"it": np.float32(weights)})
+    with Predictor(bundle) as predictor:
+        return predictor.predict(raw).tasks["it"]
+
+
+FIRM, WEAK = [[5, -5], [0, 0]], [[0.1, -0.1], [0, 0]]
+FIRM_AGAINST = [[-5, 5], [0, 0]]
+
+
+def test_two_that_are_sure_of_different_labels_are_in_conflict() -> None:
+    task = answer(SIDE, [FIRM, FIRM_AGAINST], {"ant": loud(), "bee": loud()})
+    assert task.conflict == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("weights", [[FIRM, FIRM], [FIRM, WEAK], [WEAK, WEAK]])
+def test_where_all_prefer_the_same_label_there_is_no_conflict(weights: Any) -> None:
+    assert answer(SIDE, weights, {"ant": loud(), "bee": loud()}).conflict == 0.0
+
+
+def test_one_that_is_hardly_sure_makes_a_small_conflict() -> None:
+    task = answer(SIDE, [WEAK, FIRM_AGAINST], {"ant": loud(), "bee": loud()})
+    # ant alone: logits 0.2 and -0.2, a margin of tanh(0.2).
+    assert task.conflict == pytest.approx(0.197375, abs=1e-6)
+
+
+def test_who_is_absent_contradicts_nobody() -> None:
+    assert answer(SIDE, [FIRM, FIRM_AGAINST], {"ant": loud()}).conflict == 0.0
+
+
+def test_five_modalities_can_be_in_conflict_too() -> None:
+    weights = [FIRM, FIRM, FIRM, FIRM, FIRM_AGAINST]
+    raw = dict.fromkeys(("ant", "bee", "cat", "dog", "elk"), loud())
+    assert answer(SIDE, weights, raw).conflict == pytest.approx(1.0, abs=1e-3)
+
+
+def test_below_its_threshold_a_label_is_withheld_but_its_scores_are_not() -> None:
+    task = Classification(labels=("left", "right"), threshold=0.99)
+    assert answer(task, [WEAK], {"ant": loud()}).label is None
+    sure = answer(task, [FIRM], {"ant": loud()})
+    assert sure.label == "left"
+    assert sure.scores["left"] > 0.99
+
+
+def test_logits_of_ten_thousand_give_sound_probabilities() -> None:
+    task = answer(SIDE, [[[5000, -5000], [0, 0]]], {"ant": loud()})
+    assert task.scores == {"left": 1.0, "right": 0.0}
+
+
+def test_multi_label_holds_each_label_to_its_threshold() -> None:
+    task = MultiLabel(labels=("a", "b", "c"), thresholds=(0.5, 0.9, 0.4))
+    found = answer(task, [[[1, 1, -1], [0, 0, 0]]], {"ant": loud()})
+    # Logits 2, 2 and -2: the logistic of 2 is 0.8808.
+    assert found.labels == ("a",)
+    assert found.scores == pytest.approx({"a": 0.880797, "b": 0.880797, "c": 0.119203}, abs=1e-6)
+    assert found.conflict == 0.0
+
+
+def test_a_regression_answers_in_its_unit_and_so_do_its_contributions() -> None:
+    task = Regression(names=("height",), units=("cm",), scale=100.0, offset=20.0)
+    raw = {"ant": loud(), "bee": loud(1.0)}
+    found = answer(task, [[[1], [0]], [[2], [0]]], raw)
+    assert found.scores == pytest.approx({"height": 100 * (2 * 1 + 3 * 2) + 20})
+    assert found.contributions == pytest.approx({"ant": 200.0, "bee": 600.0})
+
+
+def test_of_two_quantities_the_one_that_moves_most_is_explained() -> None:
+    task = Regression(names=("still", "moving"), units=("m", "m"))
+    found = answer(task, [[[0.25, 3], [0, 0]]], {"ant": loud()})
+    assert found.scores == {"still": 0.5, "moving": 6.0}
+    assert found.contributions == {"ant": 6.0}
+
+
+def test_several_tasks_are_answered_at_once() -> None:
+    tasks: dict[str, Task] = {"side": SIDE, "level": Regression(names=("x",), units=("m",))}
+    weights = {"side": np.float32([FIRM]), "level": np.float32([[[1], [1]]])}
+    with Predictor(linear_bundle(1, tasks=tasks, weights=weights)) as predictor:
+        found = predictor.predict(ant=loud()).tasks
+    assert list(found) == ["side", "level"]
+    assert found["side"].label == "left"
+    assert found["level"].scores == {"x": 3.0}
