@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         LogMel,
         MultiLabel,
         Regression,
+        Signal,
         Sound,
         Text,
     )
@@ -30,6 +31,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Regression",
+    "Signal",
     "Sound",
     "Text",
     "open_bundle",

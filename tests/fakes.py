@@ -127,10 +127,14 @@ def encoder_graph(*, factor: float = 2.0, batch: str | int = "batch", fold: bool
 
 
 def head_graph(
-    names: tuple[str, ...], weights: Mapping[str, Floats], *, leaks: bool = False
+    names: tuple[str, ...],
+    weights: Mapping[str, Floats],
+    *,
+    leaks: bool = False,
+    bias: float | tuple[float, ...] = 0.0,
 ) -> bytes:
     """The head; one that ``leaks`` multiplies with presence, and NaN times 0 is NaN."""
-    constants: dict[str, Any] = {"zero": np.float32(0)}
+    constants: dict[str, Any] = {"zero": np.float32(0), "bias": np.float32(bias)}
     nodes = []
     for column, name in enumerate(names):
         constants[f"column_{name}"] = np.int64([column])
@@ -145,7 +149,7 @@ def head_graph(
         for part, name, matrix in zip(parts, names, each, strict=True):
             constants[f"w_{part}"] = matrix
             nodes.append(_node("MatMul", [f"kept_{name}", f"w_{part}"], part))
-        nodes.append(_node("Sum", parts, task))
+        nodes.append(_node("Sum", [*parts, "bias"], task))
     return onnx_model(
         nodes,
         {**{name: ["batch", 2] for name in names}, PRESENCE: ["batch", len(names)]},

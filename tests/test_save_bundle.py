@@ -146,12 +146,13 @@ def test_a_damaged_file_is_mended_by_a_replacement(written: Path) -> None:
 
 def test_a_link_inside_is_replaced_and_not_followed(written: Path) -> None:
     (graph,) = written.glob("ant-*.onnx")
-    outside = written.with_name("outside")
-    outside.write_bytes(b"mine")
-    graph.unlink()
-    graph.symlink_to(outside)
-    save_bundle(linear_bundle(1), written, replace=True).check()
-    assert outside.read_bytes() == b"mine"
+    content, outside = graph.read_bytes(), written.with_name("outside")
+    for theirs in (b"mine", content):
+        outside.write_bytes(theirs)
+        graph.unlink()
+        graph.symlink_to(outside)
+        save_bundle(linear_bundle(1), written, replace=True).check()
+        assert outside.read_bytes() == theirs
 
 
 def test_an_existing_bundle_is_kept_without_force(written: Path) -> None:

@@ -110,16 +110,15 @@ def labelled_samples(
         yield window.raw, dict(clip.labels)
 
 
-def _make_bundle(
-    bundle: Path, on_stage: Callable[[str], None]
-) -> tuple[Path, tuple[str, ...]]:
+def _make_bundle(bundle: Path, on_stage: Callable[[str], None]) -> tuple[Path, tuple[str, ...]]:
     missing = [p for p in ("torch", "onnx", "onnxscript") if not importlib.util.find_spec(p)]
     if missing:
         save_bundle(open_bundle(BUNDLE), bundle, replace=True)
-        return bundle, (
+        note = (
             f"{', '.join(missing)} not installed: the shipped bundle was used instead of an "
-            "export; pip install 'mmedge[export]' brings that step",
+            "export; pip install 'mmedge[export]' brings that step"
         )
+        return bundle, (note,)
     from mmedge.export import ExportConfig, export_bundle, load_recipe
 
     recipe = load_recipe("mmedge.demo.recipe:recipe")

@@ -7,16 +7,19 @@ TensorRT 10.3 has, names that can be read, and the same bytes for the same input
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import onnx
 import torch
 from torch import Tensor, nn
 
 from mmedge.errors import IncompatibleError, ResourceError
+from mmedge.export.culprit import module_that_calls, module_that_fails
 from mmedge.export.names import rename, scope_of
 from mmedge.export.operators import ALLOWED
 from mmedge.export.watch import watching
@@ -58,27 +61,31 @@ def to_onnx(
     """
     taps = taps or {}
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+    # One entry: the wrapper takes all inputs as *args.
+    shapes = ((*({0: batch} for _ in inputs),),)
+    wrapped = _Tapped(module, list(taps)).eval()
     with _quiet(), torch.no_grad():
         try:
             program = torch.onnx.export(
-                _Tapped(module, list(taps)).eval(),
+                wrapped,
                 tuple(inputs.values()),
                 dynamo=True,
                 opset_version=OPSET,
-                # One entry: the wrapper takes all inputs as *args.
-                dynamic_shapes=((*({0: batch} for _ in inputs),),),
+                dynamic_shapes=shapes,
                 input_names=[_OURS + name for name in inputs],
                 output_names=[_OURS + name for name in (*outputs, *taps.values())],
                 external_data=False,
                 verbose=False,
             )
         except (torch.onnx.errors.OnnxExporterError, RuntimeError) as exc:
-            raise IncompatibleError(_explain(what, exc)) from exc
+            reason = _explain(exc, wrapped, list(inputs.values()), shapes)
+            raise IncompatibleError(f"{what} cannot become an ONNX graph: {reason}") from exc
     assert program is not None  # dynamo=True always returns a program
     model = program.model_proto
     del model.graph.output[len(outputs) :]
     _check_operators(what, model)
     _tidy(model)
+    _check_shapes(what, model)
     if model.ByteSize() >= MAX_FILE_BYTES:
         raise ResourceError(f"{what}: its weights exceed the 2 GB that one ONNX file can hold")
     onnx.checker.check_model(model, full_check=True)
@@ -144,38 +151,53 @@ def _tidy(model: onnx.ModelProto) -> None:
 def _tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     kind = value.type.tensor_type
     dtype = cast("DType", onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name)
-    sizes = [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
-    fixed = [size for size in sizes[1:] if not isinstance(size, int)]
-    if not sizes or isinstance(sizes[0], int) or fixed:
-        raise IncompatibleError(
-            f"tensor {value.name!r} came out with shape {sizes}: the batch (axis 0) has to be "
-            "dynamic and every other dimension fixed. Look for sizes read from the tensor, such "
-            "as x.view(x.size(0), ...), or for a fixed batch."
-        )
+    sizes = [dim.dim_value for dim in kind.shape.dim]
     return TensorSpec(name=value.name, dtype=dtype, shape=("batch", *sizes[1:]))
 
 
-def _explain(what: str, exc: BaseException) -> str:
-    """Say in one line what torch says in a hundred."""
+def _check_shapes(what: str, model: onnx.ModelProto) -> None:
+    for value in (*model.graph.input, *model.graph.output):
+        sizes = [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        fixed = [size for size in sizes[1:] if not isinstance(size, int) or size < 1]
+        if not sizes or isinstance(sizes[0], int) or fixed:
+            raise IncompatibleError(
+                f"{what}: tensor {value.name!r} came out with shape {sizes}: the batch (axis 0) "
+                "has to be dynamic and every other dimension fixed. The forward pass must not fix "
+                "the batch, as x.view(2, -1) does, nor make sizes out of values."
+            )
+
+
+def _explain(exc: BaseException, module: nn.Module, inputs: Sequence[Tensor], shapes: Any) -> str:
+    """Say in one line what torch says in a hundred, and in which module it is so."""
     while exc.__cause__ is not None:
         exc = exc.__cause__
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     reason = lines[0] if lines else type(exc).__name__
+    unknown = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", reason)
+    if unknown:
+        path = module_that_calls(module, inputs, unknown[1]) or ""
+        return (
+            f"module {path.removeprefix(_WRAPPED)!r} needs {unknown[1]}, which has no ONNX form. "
+            "Write that module with other operations."
+        )
+    path = module_that_fails(module, inputs, shapes) or ""
     return (
-        f"{what} cannot become an ONNX graph: {type(exc).__name__}: {reason[:400]} "
+        f"module {path.removeprefix(_WRAPPED)!r}: {type(exc).__name__}: {reason[:400]} "
         "The forward pass must not branch on values of tensors, and must not fix the batch."
     )
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch's own warnings about its internals away from the user."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep what torch says about its internals away from the user."""
+    # Its loggers have handlers and levels of their own; and it prints whole programs.
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    said = io.StringIO()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                yield
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)

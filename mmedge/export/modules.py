@@ -17,8 +17,8 @@ from mmedge.errors import ConfigError
 from mmedge.export.recipe import Encoder, Fusion
 from mmedge.manifest import PRESENCE
 from mmedge.models.log_mel import LogMelFrontEnd
-from mmedge.models.normalise import NormaliseFrontEnd
-from mmedge.specs import Image, Modality, Regression, Sound, Task
+from mmedge.models.normalise import NormaliseFrontEnd, StandardiseFrontEnd
+from mmedge.specs import Image, Modality, Regression, Signal, Sound, Task
 
 __all__ = ["EncoderGraph", "FusionGraph", "takes_presence", "task_width"]
 
@@ -150,6 +150,8 @@ def task_width(task: Task) -> int:
 def _front_end(modality: Modality) -> nn.Module | None:
     if isinstance(modality, Image):
         return NormaliseFrontEnd(modality)
+    if isinstance(modality, Signal):
+        return StandardiseFrontEnd(modality)
     if isinstance(modality, Sound) and modality.log_mel is not None:
         return LogMelFrontEnd(modality.log_mel, modality.rate_hz)
     return None

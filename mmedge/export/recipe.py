@@ -27,6 +27,7 @@ from mmedge.specs import (
     Modality,
     MultiLabel,
     Regression,
+    Signal,
     Sound,
     Task,
     Text,
@@ -121,7 +122,7 @@ class Recipe:
         if self.name is not None and not re.fullmatch(MODEL_NAME, self.name):
             raise ConfigError(f"name {self.name!r}: use letters, digits, '.', '_' and '-'")
         _check_names(self.modalities, self.tasks)
-        _check_types("modalities", self.modalities, (Image, Sound, Text))
+        _check_types("modalities", self.modalities, (Image, Sound, Text, Signal))
         _check_types("tasks", self.tasks, (Classification, MultiLabel, Regression))
         _check_types("encoders", self.encoders, (nn.Module, Encoder))
         if not isinstance(self.fusion, (nn.Module, Fusion)):

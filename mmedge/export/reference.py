@@ -14,7 +14,7 @@ from mmedge.errors import ConfigError, MmedgeError, ProofError
 from mmedge.export.modules import EncoderGraph, FusionGraph
 from mmedge.export.watch import watching
 from mmedge.proof.golden import Golden, Raw
-from mmedge.proof.subsets import presence_rows
+from mmedge.proof.subsets import presence_rows, row_name
 from mmedge.proof.verify import FRONT_END
 from mmedge.runtime.preprocess import Preprocessor
 
@@ -70,7 +70,9 @@ def encode(
     seen = None
     if graph.front_end is not None:
         seen = call(f"the front-end of {name!r}", graph.front_end, raw)[0]
-    return seen, call(f"encoder {name!r}", graph, raw)
+    outputs = call(f"encoder {name!r}", graph, raw)
+    _refuse_nan(f"encoder {name!r}", graph, raw, outputs)
+    return seen, outputs
 
 
 def call(what: str, module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -82,7 +84,7 @@ def call(what: str, module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor
     """
     first = _run(what, module, inputs, seed=0)
     second = _run(what, module, inputs, seed=1)
-    if not all(torch.equal(a, b) for a, b in zip(first, second, strict=True)):
+    if not all(_same(a, b) for a, b in zip(first, second, strict=True)):
         culprit = _first_random(what, module, inputs)
         raise ProofError(
             f"{what} gives another answer each time for the same input: {culprit} is random in "
@@ -123,9 +125,28 @@ def _first_random(what: str, module: nn.Module, inputs: Sequence[Tensor]) -> str
             _run(what, module, inputs, seed=seed)
         runs.append(seen)
     for path, tensor in runs[0].items():
-        if path in runs[1] and not torch.equal(tensor, runs[1][path]):
+        if path in runs[1] and not _same(tensor, runs[1][path]):
             return f"its module {path!r}"
     return "its own forward pass"
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """Tell whether two tensors are the same to the bit; NaN is NaN."""
+    return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
+
+
+def _refuse_nan(
+    what: str, module: nn.Module, inputs: Sequence[Tensor], outputs: Sequence[Tensor]
+) -> None:
+    if not any(output.isnan().any() for output in outputs):
+        return
+    with watching(module) as seen:
+        _run(what, module, inputs, seed=0)
+    first = next((path for path, tensor in seen.items() if tensor.isnan().any()), "")
+    raise ProofError(
+        f"{what} gives NaN{f', first in its module {first!r}' if first else ''}: what is not a "
+        "number cannot be proven. Keep divisors above zero, and masks finite."
+    )
 
 
 def _fuse(
@@ -139,6 +160,11 @@ def _fuse(
     ]
     rows = torch.from_numpy(np.repeat(presence, samples, axis=0))
     outputs = call("the fusion head", fusion, [*tiled, rows])
+    for row in presence:
+        here = (rows == torch.from_numpy(row)).all(dim=1)
+        what = f"with {row_name(tuple(embeddings), row)} present the fusion head"
+        cut = [tensor[here] for tensor in (*tiled, rows)]
+        _refuse_nan(what, fusion, cut, [output[here] for output in outputs])
     return {
         task: out.numpy().reshape(len(presence), samples, -1)
         for task, out in zip(fusion.tasks, outputs, strict=True)

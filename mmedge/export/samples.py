@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmedge.proof.golden import Raw
-from mmedge.specs import Image, Modality, Sound, Text
+from mmedge.specs import Image, Modality, Signal, Sound, Text
 
 __all__ = ["seeded_samples"]
 
@@ -37,6 +37,8 @@ def _draw(modality: Modality, words: list[str], generator: Generator) -> Raw:
         return _picture(modality, generator)
     if isinstance(modality, Sound):
         return _sound(modality, generator)
+    if isinstance(modality, Signal):
+        return _signal(modality, generator)
     count = int(generator.integers(1, modality.max_tokens + 1))
     return " ".join(generator.choice(words, size=count).tolist())
 
@@ -61,6 +63,13 @@ def _sound(spec: Sound, generator: Generator) -> NDArray[np.float32]:
         phase = generator.uniform(0, 2 * np.pi)
         signal = signal + 0.15 * np.sin(2 * np.pi * frequency * time_s + phase)
     return np.clip(signal, -1, 1).astype(np.float32)
+
+
+def _signal(spec: Signal, generator: Generator) -> NDArray[np.float32]:
+    """A random walk with noise, about as large as the mean and deviation say."""
+    walk = np.cumsum(generator.normal(0, 1, (spec.samples, spec.channels)), axis=0)
+    shape = walk / max(float(np.abs(walk).max()), 1e-9) + generator.normal(0, 0.3, walk.shape)
+    return (np.array(spec.mean) + np.array(spec.std) * shape).astype(np.float32)
 
 
 def _words(tokenizer: bytes) -> list[str]:

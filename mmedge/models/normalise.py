@@ -1,4 +1,4 @@
-"""The picture front-end: uint8 frames to normalised float32, channels first."""
+"""The front-ends of pictures (uint8 to normalised float32, channels first) and of signals."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from mmedge.errors import ConfigError
-from mmedge.specs import Image
+from mmedge.specs import Image, Signal
 
-__all__ = ["NormaliseFrontEnd"]
+__all__ = ["NormaliseFrontEnd", "StandardiseFrontEnd"]
 
 
 class NormaliseFrontEnd(nn.Module):
@@ -54,3 +54,23 @@ class NormaliseFrontEnd(nn.Module):
             )
         pixels = frames.to(torch.float32).movedim(-1, -3)
         return pixels * self.factor + self.offset
+
+
+class StandardiseFrontEnd(nn.Module):
+    """Computes ``(x - mean) / std`` per channel of a signal, as a `Signal` describes it.
+
+    Args:
+        spec: the signal's parameters.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: Signal) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(spec.mean), False)
+        self.register_buffer("std", torch.tensor(spec.std), False)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Standardise float32 ``[B, T, C]``; the shape stays."""
+        return (values - self.mean) / self.std

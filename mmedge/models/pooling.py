@@ -15,7 +15,7 @@ MASKED = -1e4
 
 
 def masked_softmax(scores: Tensor, mask: Tensor, dim: int) -> Tensor:
-    """Softmax over what counts; zero elsewhere, and even where nothing counts.
+    """Softmax over what counts, zero elsewhere; spread evenly over all where nothing counts.
 
     Args:
         scores: float32 of any shape.

@@ -14,7 +14,7 @@ class ImageViT(nn.Module):
     """Vision transformer (Dosovitskiy et al. 2021) over patches that do not overlap.
 
     The embedding is the mean over the patches instead of a token of its own: as good
-    (their appendix D.4; Beyer et al. 2022), and the tokens are then the picture's only.
+    (their appendix D.3; Beyer et al. 2022), and the tokens are then the picture's only.
 
     Args:
         channels: of the picture: 1 for grey, 3 for colour.

@@ -30,7 +30,12 @@ _log = logging.getLogger(__name__)
 
 BATCH = 16
 """Windows per call; the head then sees ``16 * 2^M`` rows."""
-_FEEDS = {"image": ("image",), "sound": ("sound",), "video": ("image", "sound")}
+_FEEDS = {
+    "image": ("image",),
+    "sound": ("sound",),
+    "video": ("image", "sound"),
+    "signal": ("signal",),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pydantic import Field
 from mmedge.specs.base import NAME_PATTERN, Name, Spec
 from mmedge.specs.image import Image, ResizeFilter
 from mmedge.specs.log_mel import LogMel
+from mmedge.specs.signal import Signal
 from mmedge.specs.sound import Sound
 from mmedge.specs.tasks import Classification, MultiLabel, Regression
 from mmedge.specs.tensors import DType, GraphSpec, TensorSpec
@@ -31,6 +32,7 @@ __all__ = [
     "Name",
     "Regression",
     "ResizeFilter",
+    "Signal",
     "Sound",
     "Spec",
     "Task",
@@ -38,5 +40,5 @@ __all__ = [
     "Text",
 ]
 
-Modality = Annotated[Image | Sound | Text, Field(discriminator="kind")]
+Modality = Annotated[Image | Sound | Text | Signal, Field(discriminator="kind")]
 Task = Annotated[Classification | MultiLabel | Regression, Field(discriminator="kind")]

@@ -63,6 +63,26 @@ def test_half_of_the_tested_words_are_clean_and_half_in_noise(originals: Origina
     assert all(np.isnan(sample.snr_db) for sample in samples if sample.label == NOTHING)
 
 
+def test_some_training_moments_are_drowned_in_noise_and_no_tested_one(
+    originals: Originals,
+) -> None:
+    def drowned(training: bool) -> tuple[float, float]:
+        samples = [make_sample(1, index, originals, training=training) for index in range(330)]
+        rough = [np.abs(np.diff(sample.camera.astype(float))).mean() > 50 for sample in samples]
+        # White noise changes its sign at every other sample; a loud room is mostly deeper.
+        hiss = [
+            np.abs(sample.mic).mean() > 0.07 and (np.diff(np.sign(sample.mic)) != 0).mean() > 0.45
+            for sample in samples
+        ]
+        return float(np.mean(rough)), float(np.mean(hiss))
+
+    picture, sound = drowned(training=True)
+    assert picture == pytest.approx(0.1, abs=0.04)
+    clear_picture, clear_sound = drowned(training=False)
+    assert clear_picture == 0
+    assert sound > clear_sound + 0.03
+
+
 def test_a_set_is_the_same_however_many_work_on_it(
     originals: Originals, monkeypatch: pytest.MonkeyPatch
 ) -> None:

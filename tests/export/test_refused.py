@@ -65,7 +65,7 @@ class Fourier(nn.Module):
 class ShortTime(nn.Module):
     def forward(self, x: Any) -> Any:
         window = torch.ones(4)
-        return torch.stft(x, 4, window=window, return_complex=True, center=False).abs().squeeze(2)
+        return torch.stft(x, 4, window=window, return_complex=True, center=False).abs().repeat(1, 2, 1)[:, :4, 0]
 
 
 class Inverse(nn.Module):
@@ -113,13 +113,13 @@ REFUSED: Mapping[str, tuple[type[nn.Module], type[MmedgeError], int, str]] = {
     "sampling": (Sampling, ProofError, 7, RANDOM),
     "fft": (Fourier, IncompatibleError, 4, "encoder 'camera': module 'encoder.middle' needs the operator DFT, which TensorRT 10.3 does not import"),
     "stft": (ShortTime, IncompatibleError, 4, "encoder 'camera': module 'encoder.middle' needs the operator STFT"),
-    "inverse": (Inverse, IncompatibleError, 4, "encoder 'camera' cannot become an ONNX graph: module 'encoder.middle'"),
-    "branch": (Branches, IncompatibleError, 4, "must not branch on values of tensors"),
+    "inverse": (Inverse, IncompatibleError, 4, "encoder 'camera' cannot become an ONNX graph: module 'encoder.middle' needs aten.linalg_inv_ex, which has no ONNX form"),
+    "branch": (Branches, IncompatibleError, 4, "encoder 'camera' cannot become an ONNX graph: module 'encoder.middle': GuardOnDataDependentSymNode"),
     "value": (ReadsAValue, IncompatibleError, 4, "must not branch on values of tensors"),
-    "fixed batch": (FixesTheBatch, IncompatibleError, 4, "must not fix the batch"),
+    "fixed batch": (FixesTheBatch, IncompatibleError, 4, "encoder 'camera': tensor 'frames' came out with shape [2, 4, 4, 3]: the batch (axis 0) has to be dynamic"),
     "rows that mix": (Mixes, ProofError, 7, "parity failed at camera/embedding: sample 0, batch 1"),
     "another number": (Lies, ProofError, 7, "parity failed at camera/embedding: sample"),
-    "infinity": (Unbounded, ProofError, 7, "NaN or infinite"),
+    "infinity": (Unbounded, ProofError, 7, "encoder 'camera' gives NaN, first in its module 'encoder.last'"),
 }  # fmt: skip
 
 
@@ -158,8 +158,30 @@ def test_a_head_that_differs_outside_of_its_modules_says_so(tmp_path: Path) -> N
     assert listing(tmp_path) == {}
 
 
+class EmptyMean(nn.Module):
+    """The mean over what is present: nothing by nothing where nothing is."""
+
+    def forward(self, camera: Any, presence: Any) -> Any:
+        count = presence.float().sum(dim=1, keepdim=True)
+        return (camera * presence.float() / count)[:, :2]
+
+
+def test_a_head_that_has_no_answer_to_nothing_is_refused(tmp_path: Path) -> None:
+    message = "with nothing present the fusion head gives NaN, first in its module 'head'"
+    with pytest.raises(ProofError, match=message):
+        export_to(tmp_path, one_picture(head=EmptyMean()))
+    assert listing(tmp_path) == {}
+
+
+def test_torch_says_nothing_while_it_fails(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(IncompatibleError):
+        export_to(tmp_path, one_picture(Around(Branches())))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_random_head_is_named(tmp_path: Path) -> None:
-    head = nn.Sequential()
     head = Head()
     head.linear = nn.Sequential(nn.Linear(5, 2), Forced())
     with pytest.raises(ProofError, match=r"the fusion head gives another .* 'head\.linear\.1' is"):

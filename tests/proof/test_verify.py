@@ -165,10 +165,10 @@ def test_a_graph_that_declares_its_batch_fixed_is_no_graph_of_a_bundle(linear: B
         verify(fixed)
 
 
-def test_a_damaged_report_is_found_before_anything_runs(linear: Bundle) -> None:
-    ref = linear.manifest.golden.file
+def test_a_damaged_file_is_found_even_if_the_proof_does_not_need_it(demo: Bundle) -> None:
+    ref = demo.manifest.reports["parity"]
     with pytest.raises(ArtefactError, match=f"{ref.name} is not the file"):
-        verify(Bundle.in_memory(linear.manifest, {**linear.files, ref.name: b""}))
+        verify(Bundle.in_memory(demo.manifest, {**demo.files, ref.name: b"{}"}))
 
 
 def test_another_plan_or_backend_is_a_mistake_of_the_caller(linear: Bundle) -> None:

@@ -132,11 +132,14 @@ def test_a_long_sound_is_walked_window_by_window(
 
 @pytest.mark.parametrize("batch", [1, 7])
 def test_how_many_windows_go_at_once_changes_no_prediction(
-    predictor: Predictor, sound: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+    demo: Bundle, sound: Path, monkeypatch: pytest.MonkeyPatch, counting: Any, batch: int
 ) -> None:
-    together = [each.to_json() for each in predict_inputs(predictor, [str(sound)])]
-    monkeypatch.setattr(offline, "BATCH", batch)
-    apart = [each.to_json() for each in predict_inputs(predictor, [str(sound)])]
+    with Predictor(demo, backend="counting") as predictor:
+        together = [each.to_json() for each in predict_inputs(predictor, [str(sound)])]
+        assert [rows for graph, rows in counting.runs if graph == "graph 'mic'"] == [16, 3]
+        monkeypatch.setattr(offline, "BATCH", batch)
+        apart = [each.to_json() for each in predict_inputs(predictor, [str(sound)])]
+        assert counting.runs[4][1] == batch
     assert len(together) == len(apart) == 19
     for a, b in zip(together, apart, strict=True):
         ours, theirs = a["tasks"]["digit"], b["tasks"]["digit"]

@@ -10,7 +10,7 @@ import pytest
 from mmedge.runtime.prediction import TaskPrediction
 from mmedge.runtime.predictor import Predictor
 from mmedge.specs import Classification, MultiLabel, Regression, Task
-from tests.fakes import SIDE, linear_bundle
+from tests.fakes import SIDE, head_graph, linear_bundle, with_graph
 
 
 def loud(value: float = 0.5) -> Any:
@@ -46,6 +46,13 @@ def test_one_that_is_hardly_sure_makes_a_small_conflict() -> None:
 
 def test_who_is_absent_contradicts_nobody() -> None:
     assert answer(SIDE, [FIRM, FIRM_AGAINST], {"ant": loud()}).conflict == 0.0
+    # Nor does the answer to nothing at all, which is what the absent one alone would give.
+    weights = {"it": np.float32([[[10, -10], [0, 0]], FIRM])}
+    head = head_graph(("ant", "bee"), weights, bias=(-5.0, 5.0))
+    bundle = linear_bundle(2, tasks={"it": SIDE}, weights=weights)
+    with Predictor(with_graph(bundle, "fusion", head)) as predictor:
+        task = predictor.predict(ant=loud()).tasks["it"]
+    assert (task.label, task.conflict) == ("left", 0.0)
 
 
 def test_five_modalities_can_be_in_conflict_too() -> None:

@@ -7,24 +7,18 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mmedge.models.pooling import tokens_and_mask
+from mmedge.models.fusion.gather import gather
+from mmedge.models.fusion.heads import TaskHeads
+from mmedge.models.transformer import attend
 
 __all__ = ["AttentionFusion"]
-
-# Far below any score, yet finite and within float16: -inf ruins calibration ranges, and a
-# softmax over nothing but -inf is NaN.
-MASKED = -1e4
 
 
 class AttentionFusion(nn.Module):
     """Learned queries cross-attend over all tokens (Perceiver, Jaegle et al. 2021).
 
-    ``softmax(Q K^T / sqrt(d)) V`` with several heads (Vaswani et al. 2017). Each modality
-    is projected to a common width and marked by a learned vector. One learned token always
-    stands: it is what the queries find when nothing else is present.
-
-    Written in plain products: the fused kernels of ``nn.MultiheadAttention`` fix the batch
-    size when they are exported.
+    Each modality is projected to a common width and marked by a learned vector. One learned
+    token always stands: it is what the queries find when nothing else is present.
 
     Args:
         widths: modality -> length ``D`` of its embedding or tokens, in the order of
@@ -49,7 +43,6 @@ class AttentionFusion(nn.Module):
         super().__init__()
         if width % heads:
             raise ValueError(f"width={width} must be a multiple of heads={heads}")
-        self.names = tuple(widths)
         self.heads_of_attention = heads
         # The bias marks the modality.
         self.enter = nn.ModuleDict({name: nn.Linear(size, width) for name, size in widths.items()})
@@ -62,9 +55,7 @@ class AttentionFusion(nn.Module):
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width)
         )
         self.out = nn.Sequential(nn.LayerNorm(queries * width), nn.Dropout(dropout))
-        self.heads = nn.ModuleDict(
-            {task: nn.Linear(queries * width, logits) for task, logits in outputs.items()}
-        )
+        self.heads = TaskHeads(queries * width, outputs)
 
     def forward(self, inputs: Mapping[str, Tensor], presence: Tensor) -> dict[str, Tensor]:
         """Fuse a batch.
@@ -80,26 +71,16 @@ class AttentionFusion(nn.Module):
         tokens, mask = self._gather(inputs, presence)
         attended = self.queries + self.leave(self._attend(tokens, mask))
         fused = self.out((attended + self.mix(attended)).flatten(1))
-        return {task: head(fused) for task, head in self.heads.items()}
+        logits: dict[str, Tensor] = self.heads(fused)
+        return logits
 
     def _gather(self, inputs: Mapping[str, Tensor], presence: Tensor) -> tuple[Tensor, Tensor]:
         """All tokens, ``[B, 1 + sum T, width]``, and which of them count."""
-        # A column of presence, not its size, gives the batch: nothing for an exporter to fix.
-        first = torch.zeros_like(presence[:, :1, None], dtype=self.nothing.dtype)
-        parts = [first + self.nothing]
-        masks = [torch.ones_like(presence[:, :1])]
-        for index, name in enumerate(self.names):
-            tokens, stands = tokens_and_mask(inputs, name, presence[:, index])
-            parts.append(self.enter[name](tokens))
-            masks.append(stands)
-        return self.norm(torch.cat(parts, dim=1)), torch.cat(masks, dim=1)
+        tokens, mask = gather(self.nothing, self.enter, inputs, presence)
+        return self.norm(tokens), mask
 
     def _attend(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """``[B, queries, width]``: what each query finds, head by head."""
-        query, key, value = (
-            part.unflatten(2, (self.heads_of_attention, -1)).transpose(1, 2)
-            for part in (self.queries, self.key(tokens), self.value(tokens))
+        """``[B, queries, width]``: what each query finds."""
+        return attend(
+            self.queries, self.key(tokens), self.value(tokens), self.heads_of_attention, mask
         )
-        scores = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
-        weights = torch.where(mask[:, None, None, :], scores, MASKED).softmax(dim=3)
-        return (weights @ value).transpose(1, 2).flatten(2)

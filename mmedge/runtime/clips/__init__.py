@@ -9,11 +9,13 @@ from __future__ import annotations
 from mmedge.runtime.clips.kinds import kind_of
 from mmedge.runtime.clips.lines import Clip, Source, read_clips
 from mmedge.runtime.clips.picture import read_image, read_images
+from mmedge.runtime.clips.signal import SignalFile, read_signal
 from mmedge.runtime.clips.sound import SoundBlock, SoundFile, open_sound, read_sound
 from mmedge.runtime.clips.video import VideoFile, VideoFrame, open_video
 
 __all__ = [
     "Clip",
+    "SignalFile",
     "SoundBlock",
     "SoundFile",
     "Source",
@@ -25,5 +27,6 @@ __all__ = [
     "read_clips",
     "read_image",
     "read_images",
+    "read_signal",
     "read_sound",
 ]

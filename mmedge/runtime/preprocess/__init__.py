@@ -14,22 +14,24 @@ import numpy.typing as npt
 
 from mmedge.errors import ConfigError
 from mmedge.runtime.preprocess.image import ImagePreprocessor
+from mmedge.runtime.preprocess.signal import SignalPreprocessor
 from mmedge.runtime.preprocess.sound import Pcm, SoundPreprocessor
 from mmedge.runtime.preprocess.text import TextPreprocessor
-from mmedge.specs import Image, Modality, Sound
+from mmedge.specs import Image, Modality, Signal, Text
 
 __all__ = [
     "ImagePreprocessor",
     "Pcm",
     "Preprocessor",
     "Raw",
+    "SignalPreprocessor",
     "SoundPreprocessor",
     "TextPreprocessor",
     "make_preprocessor",
 ]
 
 Raw = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | Pcm | str
-"""One raw sample: RGB uint8 ``[h, w, 3]`` or ``[T, h, w, 3]``; sound; or a text."""
+"""One raw sample: RGB uint8 ``[h, w, 3]`` or ``[T, h, w, 3]``; sound; a text; a signal."""
 
 
 class Preprocessor(Protocol):
@@ -46,7 +48,8 @@ def make_preprocessor(
     """Make what prepares the raw samples of one modality.
 
     The result answers uint8 ``frames`` ``[H, W, C]`` or ``[T, H, W, C]`` for an image,
-    float32 ``samples`` ``[N]`` or ``[C, N]`` for a sound, and int64 ``ids`` and ``mask``
+    float32 ``samples`` ``[N]`` or ``[C, N]`` for a sound, float32 ``values`` ``[T, C]`` for
+    a signal, and int64 ``ids`` and ``mask``
     ``[L]`` for a text. It keeps no state between calls and may be shared by threads.
 
     Args:
@@ -60,7 +63,7 @@ def make_preprocessor(
         ResourceError: ``tokenizer_json`` is too large.
         MissingDependencyError: the package that the modality needs is not installed.
     """
-    if isinstance(modality, Image | Sound):
+    if not isinstance(modality, Text):
         if tokenizer_json is not None:
             raise ConfigError(
                 f"modality '{name}' is of kind '{modality.kind}' and takes no tokenizer; "
@@ -68,6 +71,8 @@ def make_preprocessor(
             )
         if isinstance(modality, Image):
             return ImagePreprocessor(name, modality)
+        if isinstance(modality, Signal):
+            return SignalPreprocessor(name, modality)
         return SoundPreprocessor(name, modality)
     if tokenizer_json is None:
         raise ConfigError(

@@ -12,10 +12,13 @@ from mmedge.errors import ConfigError, SourceError
 from mmedge.runtime.clips import Source, kind_of, read_image, read_images
 from mmedge.runtime.preprocess import Raw
 from mmedge.runtime.windows.cut import NS_PER_MS
+from mmedge.runtime.windows.signals import SignalTrack
 from mmedge.runtime.windows.tracks import SoundTrack, VideoTrack
-from mmedge.specs import Image, Modality, Sound, Text
+from mmedge.specs import Image, Modality, Signal, Sound, Text
 
 __all__ = ["WindowSample", "iter_windows"]
+
+Track = SoundTrack | VideoTrack | SignalTrack
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,18 +46,18 @@ def iter_windows(
 
     The first window ends one window after the files' beginning, and the last where the
     longest file has no further whole hop. Files begin together, unless they are one file.
-    The window is the sound modality's; without sound it is that of the longest clip of
+    The window is that of the sound or signal; without one it is that of the longest clip of
     pictures, else ``every_ms``. Still pictures and texts are the same in all samples;
     where nothing else is given there is one sample.
 
     Args:
-        sources: by modality: a path for an image (a picture or a video) or a sound (a
-            sound, or a video's); several paths for a clip of pictures; or a text.
+        sources: by modality: a path for an image (a picture or a video), a sound (a
+            sound, or a video's) or a signal; several paths for a clip of pictures; or a text.
         modalities: the bundle's, by name. One without a source is absent throughout.
-        every_ms: hop where there is no sound, whose ``hop_ms`` is else taken (the
+        every_ms: hop where there is no sound or signal, whose ``hop_ms`` is else taken (the
             shortest of several).
         max_age_ms: an older picture of a video is absent; ``None`` means the length of
-            the sound's window, or 1000 without sound.
+            window of the sound or signal, or 1000 without.
 
     Yields:
         The samples in order of time.
@@ -70,16 +73,16 @@ def iter_windows(
             raise ConfigError(f"{option}={value} must be positive milliseconds")
     _check(sources, modalities)
     chosen = {name: modalities[name] for name in sources}
-    sounds = [spec for spec in chosen.values() if isinstance(spec, Sound)]
+    moving = [spec for spec in chosen.values() if isinstance(spec, (Sound, Signal))]
     clips_ms = [
         spec.frames * spec.stride_ms
         for spec in chosen.values()
         if isinstance(spec, Image) and spec.frames > 1
     ]
-    length_ms = max([spec.window_ms for spec in sounds] or clips_ms or [every_ms])
-    hop_ms = min([spec.hop_ms for spec in sounds] or [every_ms])
+    length_ms = max([spec.window_ms for spec in moving] or clips_ms or [every_ms])
+    hop_ms = min([spec.hop_ms for spec in moving] or [every_ms])
     if max_age_ms is None:
-        max_age_ms = length_ms if sounds else 1000
+        max_age_ms = length_ms if moving else 1000
     return _walk(sources, chosen, length_ms, hop_ms, max_age_ms)
 
 
@@ -114,11 +117,11 @@ def _walk(
     max_age_ms: int,
 ) -> Iterator[WindowSample]:
     still: dict[str, Raw] = {}
-    tracks: dict[str, SoundTrack | VideoTrack] = {}
+    tracks: dict[str, Track] = {}
     with ExitStack() as stack:
         for name, source in sources.items():
             opened = _open(name, source, chosen[name], max_age_ms * NS_PER_MS)
-            if isinstance(opened, SoundTrack | VideoTrack):
+            if isinstance(opened, Track):
                 tracks[name] = stack.enter_context(closing(opened))
             else:
                 still[name] = opened
@@ -136,9 +139,7 @@ def _walk(
             yield WindowSample(end_ns, raw)
 
 
-def _open(
-    name: str, source: Source, modality: Modality, max_age_ns: int
-) -> Raw | SoundTrack | VideoTrack:
+def _open(name: str, source: Source, modality: Modality, max_age_ns: int) -> Raw | Track:
     if isinstance(modality, Text):
         return str(source)
     if isinstance(source, tuple):
@@ -146,6 +147,8 @@ def _open(
     path = Path(source)
     if isinstance(modality, Sound):
         return SoundTrack(name, modality, path)
+    if isinstance(modality, Signal):
+        return SignalTrack(name, modality, path)
     kind = kind_of(path)
     if kind == "video":
         return VideoTrack(name, modality, path, max_age_ns)

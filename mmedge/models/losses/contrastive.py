@@ -1,15 +1,16 @@
-"""Losses of multimodal training: alignment of two modalities, and the sum of everything."""
+"""Alignment of modalities: what belongs together is close, everything else is not."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import combinations
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-__all__ = ["LearnedTemperature", "info_nce", "total_loss"]
+__all__ = ["LearnedTemperature", "info_nce", "info_nce_of_all_pairs"]
 
 
 def info_nce(a: Tensor, b: Tensor, log_scale: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -39,6 +40,38 @@ def info_nce(a: Tensor, b: Tensor, log_scale: Tensor, valid: Tensor | None = Non
     return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
 
+def info_nce_of_all_pairs(
+    embeddings: Mapping[str, Tensor], presence: Tensor, log_scale: Tensor
+) -> Tensor:
+    """Sum of :func:`info_nce` over all pairs of modalities, some of which may be incomplete.
+
+    A row takes part in those pairs of which it has both. Each pair counts once, since the
+    loss looks in both directions by itself.
+
+    Args:
+        embeddings: modality -> float ``[B, D]`` in a space that all share, in the order of
+            ``presence``; anything, NaN too, where absent.
+        presence: bool ``[B, M]``.
+        log_scale: scalar, logarithm of the inverse temperature.
+
+    Returns:
+        Scalar, zero where nothing can be contrasted.
+
+    Raises:
+        ValueError: there is no pair.
+    """
+    pairs = list(combinations(enumerate(embeddings.values()), 2))
+    if not pairs or presence.shape[1] != len(embeddings):
+        raise ValueError(
+            f"presence has {presence.shape[1]} columns for the embeddings {list(embeddings)}: "
+            "give one column each, for two modalities or more"
+        )
+    losses = [
+        info_nce(a, b, log_scale, presence[:, i] & presence[:, j]) for (i, a), (j, b) in pairs
+    ]
+    return torch.stack(losses).sum()
+
+
 class LearnedTemperature(nn.Module):
     """A learned inverse temperature, clamped as in CLIP (Radford et al. 2021, section 2.5).
 
@@ -54,34 +87,11 @@ class LearnedTemperature(nn.Module):
 
     def forward(self) -> Tensor:
         """The scalar ``log_scale`` for :func:`info_nce`, at most ``log(max_scale)``."""
+        if not self.training:  # a graph cannot change its parameters
+            return self.log_scale.clamp(max=self.max_log_scale)
         # The parameter itself is clamped, not the result: a clamped result has no gradient,
         # and a scale that overshot would never come back.
         with torch.no_grad():
             self.log_scale.clamp_(max=self.max_log_scale)
         # A copy, or the next step's clamp would change what this step's graph has stored.
         return self.log_scale.clone()
-
-
-def total_loss(
-    tasks: Mapping[str, Tensor],
-    weights: Mapping[str, float] | None = None,
-    alignment: Tensor | None = None,
-    alignment_weight: float = 0.0,
-) -> Tensor:
-    """``sum_t w_t * L_t + lambda * L_align``.
-
-    Args:
-        tasks: task -> scalar loss; at least one.
-        weights: task -> ``w_t``; a task that is not named counts once.
-        alignment: scalar, the sum over pairs of modalities of :func:`info_nce`.
-        alignment_weight: ``lambda``.
-
-    Raises:
-        ValueError: no task, or a weight for a task that is not there.
-    """
-    weights = weights or {}
-    strangers = sorted(set(weights) - set(tasks))
-    if strangers or not tasks:
-        raise ValueError(f"weights name {strangers}, the tasks are {sorted(tasks)}: name those")
-    total = torch.stack([weights.get(name, 1.0) * loss for name, loss in tasks.items()]).sum()
-    return total if alignment is None else total + alignment_weight * alignment
