@@ -53,7 +53,7 @@ def main() -> None:
     """Run the command line; every error that is not a bug is one message and an exit code."""
     logging.basicConfig(level=logging.WARNING, format="mmedge: %(message)s", stream=sys.stderr)
     try:
-        app()
+        app(prog_name="mmedge")
     except MmedgeError as exc:
         sys.exit(_fail(str(exc), exc.exit_code))
     except Exception as exc:  # noqa: BLE001 - the last stop: whatever comes here is our bug

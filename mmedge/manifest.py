@@ -31,7 +31,7 @@ __all__ = [
     "parse_manifest",
 ]
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 FUSION = "fusion"
 """Name of the fusion head's graph; the others are named after their modality."""
 TOKENS_MASK = "tokens_mask"
@@ -109,7 +109,7 @@ class Manifest(Spec):
         reports: what the stages wrote about their proof.
     """
 
-    mmedge_schema: Literal[1] = 1
+    mmedge_schema: Literal[1]
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}$")]
     made_by: dict[Annotated[str, StringConstraints(max_length=64)], Version]
     weights_sha256: Sha256
@@ -155,6 +155,8 @@ class Manifest(Spec):
         _same("outputs of fusion", {o.name for o in self.graphs[FUSION].outputs}, set(self.tasks))
         by_name: dict[str, FileRef] = {}
         for ref in self.files:
+            if ref.name == "manifest.json":
+                raise ValueError("a file cannot be called manifest.json")
             if by_name.setdefault(ref.name, ref) != ref:
                 raise ValueError(f"file {ref.name} is named twice with different contents")
         return self
@@ -179,7 +181,12 @@ def parse_manifest(data: bytes) -> Manifest:
     except (ValueError, RecursionError) as exc:
         raise ArtefactError(f"manifest.json is not valid JSON: {exc}. Export it again.") from exc
     version = fields.get("mmedge_schema") if isinstance(fields, dict) else None
-    if type(version) is int and version > SCHEMA:
+    if type(version) is not int or version < 1:
+        raise ArtefactError(
+            f"manifest.json breaks the schema: mmedge_schema is {version!r}, not a version number. "
+            "Was it written by 'mmedge export'? Export the model again."
+        )
+    if version > SCHEMA:
         raise IncompatibleError(
             f"the bundle has schema {version}, this mmedge reads up to {SCHEMA}. "
             "Upgrade mmedge, or export the model again with this version."

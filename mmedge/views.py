@@ -111,7 +111,7 @@ def show_predictions(predictions: Iterable[FilePrediction]) -> None:
     for each in predictions:
         line = f"{each.end_ns / 1e9:7.2f} s  "
         if each.prediction.nothing_present:
-            _out.print(f"{line}nothing present", highlight=False)
+            _out.print(f"{line}nothing present", highlight=False, soft_wrap=True)
         for name, task in each.prediction.tasks.items():
             best = max(task.scores, key=lambda label: task.scores[label])
             answer = task.label or ", ".join(task.labels) or f"({best})"
@@ -121,6 +121,7 @@ def show_predictions(predictions: Iterable[FilePrediction]) -> None:
                 f"{line}{escape(name)}: [bold]{escape(answer)}[/] {task.scores[best]:.2f} "
                 f"{_bar(task.scores[best])}  {escape(shares)}{alarm}",
                 highlight=False,
+                soft_wrap=True,
             )
 
 

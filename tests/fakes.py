@@ -72,6 +72,7 @@ def _bundle(
     refs = {name: file_ref(name, ".onnx", model) for name, model in graphs.items()}
     golden_ref = file_ref("golden", ".npz", archive)
     manifest = Manifest(
+        mmedge_schema=1,
         name="linear",
         made_by={"tests": "1"},
         weights_sha256="0" * 64,

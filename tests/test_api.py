@@ -18,6 +18,7 @@ PROMISED = [
     "Prediction",
     "Predictor",
     "Regression",
+    "Signal",
     "Sound",
     "Text",
     "open_bundle",

@@ -189,7 +189,7 @@ def test_a_broken_manifest_is_refused(demo_bundle: Path, content: bytes, mmedge:
 def test_a_place_without_a_bundle_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Make one with: mmedge export"):
         open_bundle(tmp_path / "no.mmedge")
-    with pytest.raises(ConfigError, match="cannot be opened|there is no bundle"):
+    with pytest.raises(ConfigError, match=r"cannot be opened|there is no bundle"):
         open_bundle(tmp_path / ("x" * 300))
 
 

@@ -25,13 +25,22 @@ from mmedge.export.recipe import Recipe
 from mmedge.export.reference import Reference, embedding_names, encode
 from mmedge.export.samples import seeded_samples
 from mmedge.export.weights import digest_weights
-from mmedge.manifest import FUSION, PRESENCE, TOKENS_MASK, FileRef, GoldenRef, Manifest, Plan
+from mmedge.manifest import (
+    FUSION,
+    PRESENCE,
+    SCHEMA,
+    TOKENS_MASK,
+    FileRef,
+    GoldenRef,
+    Manifest,
+    Plan,
+)
 from mmedge.proof.absence import cost_of_absence
 from mmedge.proof.golden import MAX_BYTES, Golden, Raw
 from mmedge.proof.parity import FP32, Parity
 from mmedge.proof.verify import FRONT_END
 from mmedge.runtime.clips import read_clips
-from mmedge.runtime.preprocess import Preprocessor, make_preprocessor
+from mmedge.runtime.preprocess import Pcm, Preprocessor, make_preprocessor
 from mmedge.runtime.windows import iter_windows
 from mmedge.specs import Modality, Text
 
@@ -42,6 +51,8 @@ _log = logging.getLogger(__name__)
 Array = NDArray[np.generic]
 MAX_CLIPS = 64
 """Clips that a proof runs on; more would take long and find nothing new."""
+MAX_CLIP_BYTES = 128 * 2**20
+"""Size of their raw samples, all of which are held in memory; one clip may be larger."""
 
 
 class Draft:
@@ -126,8 +137,11 @@ class Draft:
         self, golden: Golden, reports: dict[str, FileRef], source: Literal["seeded", "clips"]
     ) -> Bundle:
         recipe = self._recipe
-        packed, count = _pack(golden, self._config.samples if reports else golden.samples)
+        packed, count = golden.to_bytes(), golden.samples
+        if reports:  # it is to be written
+            packed, count = _pack(golden, self._config.samples)
         manifest = Manifest(
+            mmedge_schema=SCHEMA,
             name=recipe.name or _name_of(self._config.out),
             made_by={p: version(p) for p in ("mmedge", "torch", "onnx", "onnxscript")},
             weights_sha256=digest_weights(recipe.trained()),
@@ -214,12 +228,14 @@ class Draft:
 
 def _read_clips(path: Path, modalities: Mapping[str, Modality]) -> dict[str, tuple[Raw, ...]]:
     """Take the first window of each clip that has every modality."""
-    complete = []
+    complete: list[Mapping[str, Raw]] = []
+    size = 0
     for clip in read_clips(path, modalities):
         raw = next(iter_windows(clip.sources, modalities)).raw
         if set(raw) == set(modalities):
             complete.append(raw)
-        if len(complete) == MAX_CLIPS:
+            size += sum(map(_size_bytes, raw.values()))
+        if len(complete) == MAX_CLIPS or size > MAX_CLIP_BYTES:
             break
     if not complete:
         raise ConfigError(
@@ -228,15 +244,22 @@ def _read_clips(path: Path, modalities: Mapping[str, Modality]) -> dict[str, tup
     return {name: tuple(raw[name] for raw in complete) for name in modalities}
 
 
+def _size_bytes(raw: Raw) -> int:
+    if isinstance(raw, str):
+        return len(raw)
+    return int((raw.samples if isinstance(raw, Pcm) else raw).nbytes)
+
+
 def _pack(golden: Golden, count: int) -> tuple[bytes, int]:
-    """Pack as many samples as the size limit allows."""
-    count = min(count, golden.samples)
-    for fewer in range(count, 0, -1):
+    """Pack as many samples as may travel."""
+    count = fewer = min(count, golden.samples)
+    while fewer:
         packed = golden.first(fewer).to_bytes()
         if len(packed) <= MAX_BYTES:
             if fewer < count:
                 _log.warning("%d of %d golden samples fit into 16 MB", fewer, count)
             return packed, fewer
+        fewer = min(fewer - 1, fewer * MAX_BYTES // len(packed))
     raise ResourceError("not even one golden sample fits into 16 MB; use smaller inputs")
 
 

@@ -134,7 +134,7 @@ class FusionGraph(nn.Module):
                 f"Fusion(absent=...) gives {tuple(default.shape)} for {name!r}, but its encoder "
                 f"gives {_shape(value)}"
             )
-        return torch.where(present, value, value.new_zeros(()) if default is None else default)
+        return torch.where(present, value, 0.0 if default is None else default)
 
 
 def takes_presence(head: nn.Module) -> bool:

@@ -15,7 +15,6 @@ from mmedge.export.modules import EncoderGraph, FusionGraph
 from mmedge.export.watch import watching
 from mmedge.proof.golden import Golden, Raw
 from mmedge.proof.subsets import presence_rows, row_name
-from mmedge.proof.verify import FRONT_END
 from mmedge.runtime.preprocess import Preprocessor
 
 __all__ = ["Reference", "call", "embedding_names", "run_golden"]
@@ -132,7 +131,7 @@ def _first_random(what: str, module: nn.Module, inputs: Sequence[Tensor]) -> str
 
 def _same(a: Tensor, b: Tensor) -> bool:
     """Tell whether two tensors are the same to the bit; NaN is NaN."""
-    return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
+    return a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan())).all())
 
 
 def _refuse_nan(

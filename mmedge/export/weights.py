@@ -192,5 +192,5 @@ def _check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> Non
         if tensor.shape != expected[name].shape:
             raise ArtefactError(
                 f"{path}: weight {name!r} has shape {tuple(tensor.shape)}, the recipe's model "
-                f"expects {tuple(expected[name].shape)}. Does the recipe use the sizes of the training?"
+                f"expects {tuple(expected[name].shape)}. Does the recipe use the training's sizes?"
             )

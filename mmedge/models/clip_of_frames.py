@@ -45,7 +45,8 @@ class ClipOfFrames(nn.Module):
         super().__init__()
         self.tokens = tokens
         self.frame = ImageCNN(channels, width, embedding)
-        self.position = nn.Parameter(torch.randn(1, frames, embedding) * 0.02)
+        # Frames come with unit variance: beside it the usual 0.02 is hardly seen at first.
+        self.position = nn.Parameter(torch.randn(1, frames, embedding) * 0.1)
         self.transformer = Transformer(embedding, depth, heads, dropout)
 
     def forward(self, clip: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from mmedge.bundle import Bundle, open_bundle
-from mmedge.errors import ArtefactError, ConfigError
+from mmedge.errors import ArtefactError, ConfigError, ProofError
 from mmedge.manifest import FUSION, PRESENCE, Manifest
 from mmedge.runtime.backends import Arrays, Backend, open_backend
 from mmedge.runtime.contributions import coalitions, conflict, shares
@@ -232,6 +232,7 @@ class Predictor:
         }
         outputs = self.fuse(repeated, (here[:, None] & rows).reshape(-1, count))
         tasks = self.manifest.tasks
+        _refuse_nan(outputs)
         scores = {
             name: task_scores(task, outputs[name]).reshape(len(here), len(rows), -1)
             for name, task in tasks.items()
@@ -257,6 +258,15 @@ class Predictor:
         return read_task(
             task, scores[0], dict(zip(self.manifest.presence, given, strict=True)), against
         )
+
+
+def _refuse_nan(outputs: Arrays) -> None:
+    for task, output in outputs.items():
+        if not np.isfinite(output).all():
+            raise ProofError(
+                f"the model answers task {task!r} with NaN or infinity. Is the input in the range "
+                "that it was trained on? 'mmedge verify' tells whether the bundle is sound here."
+            )
 
 
 def _tokenizer(bundle: Bundle, name: str) -> bytes | None:

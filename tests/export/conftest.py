@@ -12,7 +12,7 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Give ``exported(head, tokens)``: the exported bundle of a model with that head.
 
     With MMEDGE_KEEP_BUNDLES set, every bundle of the session is copied into that folder,
@@ -31,7 +31,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
             known[name] = export_bundle(recipe, ExportConfig(out=folder / f"{name}.mmedge"))
         return known[name]
 
-    yield export
+    return export
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -72,7 +72,10 @@ def test_the_proof_is_on_the_clips_and_only_noise_travels(tmp_path: Path, clips:
     assert (made.parity.inputs, made.parity.samples) == ("clips", 3)
     report = json.loads(made.bundle.read(made.bundle.manifest.reports["parity"]))["parity"]
     assert (report["inputs"], report["samples"]) == ("clips", 3)
-    assert (made.bundle.manifest.golden.source, made.bundle.manifest.golden.samples) == ("seeded", 2)
+    assert (made.bundle.manifest.golden.source, made.bundle.manifest.golden.samples) == (
+        "seeded",
+        2,
+    )
     golden = load_golden(made.bundle)
     assert set(golden.raw["hint"]).isdisjoint(TEXTS)
     assert all(np.unique(raw.reshape(-1, 3), axis=0).shape[0] > 1 for raw in golden.raw["camera"])
@@ -136,11 +139,15 @@ def test_the_mean_that_stands_in_for_the_absent_is_that_of_the_clips(
 @pytest.mark.parametrize(
     ("line", "error", "message"),
     [
-        ('{"camera": "0.png", "hint": "odd"}', ConfigError, "has no clip with all of ['camera', 'hint', 'mic']"),
+        (
+            '{"camera": "0.png", "hint": "odd"}',
+            ConfigError,
+            "has no clip with all of ['camera', 'hint', 'mic']",
+        ),
         ('{"camera": "absent.png"}', ArtefactError, "line 1: 'camera': cannot read"),
         ("camera: 0.png", ArtefactError, "line 1: not JSON"),
     ],
-)  # fmt: skip
+)
 def test_clips_that_cannot_prove_anything_are_refused(
     tmp_path: Path, clips: Path, line: str, error: type[Exception], message: str
 ) -> None:
@@ -172,9 +179,25 @@ def test_as_many_golden_samples_travel_as_the_limit_allows(
     assert listing(tmp_path) == before
 
 
-def test_the_proof_runs_on_at_most_64_clips(
+@pytest.mark.parametrize(
+    ("limit", "value", "count"), [("MAX_CLIPS", 2, 2), ("MAX_CLIP_BYTES", 700, 2)]
+)
+def test_the_proof_runs_on_as_many_clips_as_memory_and_time_allow(
+    clips: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, count: int
+) -> None:
+    assert (draft.MAX_CLIPS, draft.MAX_CLIP_BYTES) == (64, 134_217_728)
+    modalities = recipe().modalities
+    assert len(draft._read_clips(clips, modalities)["hint"]) == 3
+    monkeypatch.setattr(draft, limit, value)
+    assert draft._read_clips(clips, modalities)["hint"] == ("odd", "even small")
+
+
+def test_a_clip_too_large_to_travel_can_still_prove(
     tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert draft.MAX_CLIPS == 64
-    monkeypatch.setattr(draft, "MAX_CLIPS", 2)
-    assert export_to(tmp_path, recipe(), clips=clips).parity.samples == 2
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    Picture.fromarray(noise).save(tmp_path / "2.png")
+    monkeypatch.setattr(draft, "MAX_BYTES", 100_000)
+    made = export_to(tmp_path, recipe(), clips=clips)
+    assert made.parity.samples == 3
+    assert made.bundle.manifest.golden.samples == 2

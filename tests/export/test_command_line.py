@@ -59,12 +59,16 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     [
         (["model.py:recipes", "-o", "m.mmedge"], 2, "model.py has no function 'recipes'"),
         (["model.py:recipe", "-o", "m.mmedge", "--golden", "mine"], 2, "golden='mine' is neither"),
-        (["model.py:recipe", "-o", "m.mmedge", "-w", "cut.safetensors"], 3, "cut.safetensors is not a readable safetensors file"),
+        (
+            ["model.py:recipe", "-o", "m.mmedge", "-w", "cut.safetensors"],
+            3,
+            "cut.safetensors is not a readable safetensors file",
+        ),
         (["model.py:fourier", "-o", "m.mmedge"], 4, "needs the operator DFT, which TensorRT 10.3"),
         (["model.py:branches", "-o", "m.mmedge"], 4, "must not branch on values of tensors"),
         (["model.py:lies", "-o", "m.mmedge"], 7, "parity failed at camera/embedding"),
     ],
-)  # fmt: skip
+)
 def test_a_failure_is_one_message_and_an_exit_code(
     folder: Path, arguments: list[str], code: int, message: str
 ) -> None:
@@ -91,7 +95,15 @@ def test_a_bundle_is_made_and_json_is_all_that_stdout_gets(folder: Path) -> None
         0,
         [
             f"{stage} ..."
-            for stage in ("recipe", "weights", "samples", "graph camera", "graph fusion", "parity", "write")
+            for stage in (
+                "recipe",
+                "weights",
+                "samples",
+                "graph camera",
+                "graph fusion",
+                "parity",
+                "write",
+            )
         ],
     )
     answer = json.loads(done.stdout)

@@ -31,7 +31,7 @@ from tests.export.recipes import (  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-Pair = namedtuple("Pair", ["noise", "vector"])  # noqa: PYI024 - what users write
+Pair = namedtuple("Pair", ["noise", "vector"])
 
 
 @dataclass

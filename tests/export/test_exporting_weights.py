@@ -107,9 +107,7 @@ def test_weights_that_are_not_numbers_are_refused(tmp_path: Path, bad: float) ->
     state["encoders.camera.linear.bias"][2] = bad
     save_file(state, tmp_path / "w.safetensors")
     before = listing(tmp_path)
-    with pytest.raises(
-        ArtefactError, match="camera: weight 'linear.bias' has 1 of 4 values that are NaN"
-    ):
+    with pytest.raises(ArtefactError, match=r"camera: weight 'linear\.bias' has 1 of 4 values"):
         export_to(tmp_path, one_picture(), weights=(str(tmp_path / "w.safetensors"),))
     assert listing(tmp_path) == before
 
@@ -127,10 +125,15 @@ def test_the_hash_over_the_weights_sees_names_types_shapes_and_values() -> None:
 
     first = digest(torch.tensor([1.0, 2.0]))
     assert first == digest(torch.tensor([1.0, 9.0, 2.0])[::2])
-    assert len({
-        first,
-        digest(torch.tensor([1.0, 3.0])),
-        digest(torch.tensor([[1.0, 2.0]])),
-        digest(torch.tensor([1.0, 2.0]).view(torch.int32)),
-        digest(torch.tensor([1.0, 2.0]), "b"),
-    }) == 5  # fmt: skip
+    assert (
+        len(
+            {
+                first,
+                digest(torch.tensor([1.0, 3.0])),
+                digest(torch.tensor([[1.0, 2.0]])),
+                digest(torch.tensor([1.0, 2.0]).view(torch.int32)),
+                digest(torch.tensor([1.0, 2.0]), "b"),
+            }
+        )
+        == 5
+    )

@@ -14,11 +14,11 @@ import pytest
 
 pytest.importorskip("torch")
 
-import onnx  # noqa: E402
+import onnx
 
-from mmedge.export.operators import ALLOWED  # noqa: E402
-from mmedge.models import AttentionFusion, ConcatenationFusion, GatedFusion  # noqa: E402
-from tests.export.recipes import contents, export_to, seeing_hearing_reading  # noqa: E402
+from mmedge.export.operators import ALLOWED
+from mmedge.models import AttentionFusion, ConcatenationFusion, GatedFusion
+from tests.export.recipes import contents, export_to, seeing_hearing_reading
 
 pytestmark = pytest.mark.torch
 

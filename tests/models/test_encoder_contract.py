@@ -134,7 +134,7 @@ def test_a_few_steps_lower_the_loss(case: Case) -> None:
 def test_the_exported_graph_agrees_for_any_batch(case: Case, tokens: bool) -> None:
     pytest.importorskip("onnxscript", reason="torch exports through onnxscript")
     ort = pytest.importorskip("onnxruntime")
-    from mmedge.export.graph import to_onnx
+    from mmedge.export.graph import signature, to_onnx
     from mmedge.export.operators import ALLOWED
 
     class Plain(torch.nn.Module):  # type: ignore[misc]
@@ -153,7 +153,12 @@ def test_the_exported_graph_agrees_for_any_batch(case: Case, tokens: bool) -> No
     assert set(operators) <= ALLOWED
     blocks = sum(name.endswith("before_attention.weight") for name in model.state_dict())
     assert (operators.count("Gelu"), operators.count("Softmax")) == (blocks, blocks)
-    opened = ort.InferenceSession(exported.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert {each.shape[0] for each in signature(exported).outputs} == {"batch"}
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    opened = ort.InferenceSession(
+        exported.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     for size in (1, 2, 5, 6):
         inputs = case.inputs(size, size)
         with torch.no_grad():

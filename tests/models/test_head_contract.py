@@ -127,7 +127,7 @@ def test_a_few_steps_with_modality_dropout_lower_the_loss(case: Case) -> None:
 def test_the_exported_graph_agrees_for_any_batch_and_subset(case: Case) -> None:
     pytest.importorskip("onnxscript", reason="torch exports through onnxscript")
     from mmedge.export import Fusion
-    from mmedge.export.graph import to_onnx
+    from mmedge.export.graph import signature, to_onnx
     from mmedge.export.modules import FusionGraph
     from mmedge.export.operators import ALLOWED
     from mmedge.specs import MultiLabel
@@ -144,7 +144,12 @@ def test_the_exported_graph_agrees_for_any_batch_and_subset(case: Case) -> None:
     exported = to_onnx("fusion", graph, example, list(tasks))
     assert {node.op_type for node in exported.graph.node} <= ALLOWED
     ort = pytest.importorskip("onnxruntime")
-    opened = ort.InferenceSession(exported.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert {each.shape[0] for each in signature(exported).outputs} == {"batch"}
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    opened = ort.InferenceSession(
+        exported.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     for size in (1, 2, 5, 8):
         feeds = {**case.batch(size, seed=size), "presence": case.subsets(size)}
         with torch.no_grad():

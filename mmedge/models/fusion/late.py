@@ -65,11 +65,10 @@ class LateFusion(nn.Module):
         """
         each = self.each(inputs, presence).values()
         sureness = torch.where(presence, torch.exp(-self.log_temperature), 0.0).unsqueeze(2)
-        # One where nothing is present: the sum is zero then, and gives way to the prior.
-        count = presence.to(sureness.dtype).sum(dim=1, keepdim=True).clamp(min=1.0)
-        anything = presence.any(dim=1, keepdim=True)
+        count = presence.to(sureness.dtype).sum(dim=1, keepdim=True)
         fused = {}
         for task, prior in self.prior.items():
             logits = torch.stack([answers[task] for answers in each], dim=1)
-            fused[task] = torch.where(anything, (sureness * logits).sum(dim=1) / count, prior)
+            mean = (sureness * logits).sum(dim=1) / count.clamp(min=1.0)
+            fused[task] = torch.where(count > 0, mean, prior)
         return fused

@@ -35,4 +35,4 @@ def undecided(logit: Tensor, presence: Tensor) -> Tensor:
     Returns:
         Float32 ``[B, 1]``.
     """
-    return torch.where(presence.all(dim=1, keepdim=True), logit, 0.0)
+    return torch.where(presence[:, :1] & presence[:, 1:], logit, 0.0)

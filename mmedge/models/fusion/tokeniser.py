@@ -25,8 +25,9 @@ class Tokeniser(nn.Module):
     def __init__(self, size: int, width: int, max_tokens: int) -> None:
         super().__init__()
         self.project = nn.Linear(size, width, bias=False)
-        self.modality = nn.Parameter(torch.randn(1, 1, width) * 0.02)
-        self.position = nn.Parameter(torch.randn(1, max_tokens, width) * 0.02)
+        # Tokens come with unit variance: beside it the usual 0.02 is hardly seen at first.
+        self.modality = nn.Parameter(torch.randn(1, 1, width) * 0.1)
+        self.position = nn.Parameter(torch.randn(1, max_tokens, width) * 0.1)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Make ready.

@@ -1,0 +1,144 @@
+"""Every graph that is exported compiles with TensorRT-RTX, on a machine without a GPU.
+
+A pass means: valid for NVIDIA's parser and compiler. It does not mean that the engine runs,
+or is fast, on a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+trt = pytest.importorskip(
+    "tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install 'mmedge[rtx]'"
+)
+
+from mmedge.bundle import Bundle, open_bundle  # noqa: E402
+
+pytestmark = [pytest.mark.rtx, pytest.mark.timeout(300)]
+
+DEMO = Path(__file__).resolve().parents[2] / "mmedge/demo/digits.mmedge"
+BATCHES = (1, 2, 8)
+GRAPHS = ("camera", "mic", "hint", "fusion")
+
+
+class Log(trt.ILogger):  # type: ignore[misc]  # without stubs
+    def __init__(self) -> None:
+        super().__init__()
+        self.complaints: list[str] = []
+
+    def log(self, severity: Any, message: str) -> None:
+        if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR, trt.ILogger.WARNING):
+            self.complaints.append(message)
+
+
+def compile_graph(model: bytes) -> tuple[int, list[str]]:
+    """Compile a strongly typed network for SM86, its batch from 1 to 8.
+
+    Returns:
+        size of the engine in bytes (0 if there is none), and the compiler's complaints.
+    """
+    log = Log()
+    builder = trt.Builder(log)
+    network = builder.create_network(0)  # strongly typed: TensorRT-RTX knows no other
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse(model):
+        return 0, [parser.get_error(index).desc() for index in range(parser.num_errors)]
+    config = builder.create_builder_config()
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
+    profile = builder.create_optimization_profile()
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        first, *rest = tuple(tensor.shape)
+        assert first == -1, f"the batch of {tensor.name} is not dynamic"
+        assert min(rest, default=1) > 0, f"{tensor.name} has another dynamic dimension"
+        profile.set_shape(tensor.name, *((batch, *rest) for batch in BATCHES))
+    config.add_optimization_profile(profile)
+    engine = builder.build_serialized_network(network, config)
+    return (0 if engine is None else engine.nbytes), log.complaints
+
+
+def check(bundle: Bundle, graph: str) -> None:
+    size, complaints = compile_graph(bundle.read(bundle.manifest.plans["fp32"].graphs[graph]))
+    # It reminds of the type of token ids; anything else is about the graph.
+    assert [each for each in complaints if "has Int64 binding" not in each] == []
+    assert size > 1000
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_the_demo_compiles(graph: str) -> None:
+    check(open_bundle(DEMO), graph)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, bool], Bundle]:
+    pytest.importorskip("torch", reason="to export, torch is needed: pip install 'mmedge[export]'")
+    from mmedge import models
+    from tests.export.recipes import export_to, seeing_hearing_reading
+
+    known: dict[tuple[str, bool], Bundle] = {}
+
+    def export(head: str, tokens: bool) -> Bundle:
+        if (head, tokens) not in known:
+            recipe = seeing_hearing_reading(getattr(models, head), tokens=tokens)
+            folder = tmp_path_factory.mktemp("exported")
+            known[head, tokens] = export_to(folder, recipe, samples=1).bundle
+        return known[head, tokens]
+
+    return export
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize(
+    ("head", "tokens"),
+    [("ConcatenationFusion", False), ("GatedFusion", True), ("AttentionFusion", True)],
+)
+def test_mmedge_s_encoders_and_heads_compile(
+    head: str, tokens: bool, graph: str, exported: Callable[[str, bool], Bundle]
+) -> None:
+    check(exported(head, tokens), graph)
+
+
+def turned_pixels(*, cast_first: bool) -> bytes:
+    """A graph that puts channels first, before or after it makes floats of the bytes."""
+    turn = {"perm": [0, 3, 1, 2]}
+    to_float = {"to": onnx.TensorProto.FLOAT}
+    order = [("Cast", to_float), ("Transpose", turn)]
+    (one, first), (two, second) = order if cast_first else reversed(order)
+    batch = ["batch", 4, 6, 3]
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node(one, ["frames"], ["inner"], **first),
+            onnx.helper.make_node(two, ["inner"], ["pixels"], **second),
+        ],
+        "turned",
+        [onnx.helper.make_tensor_value_info("frames", onnx.TensorProto.UINT8, batch)],
+        [onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["batch", 3, 4, 6])],
+    )
+    opset = [onnx.helper.make_opsetid("", 20)]
+    model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=10)
+    onnx.checker.check_model(model, full_check=True)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def test_the_check_can_fail_transposed_bytes_are_refused() -> None:
+    size, complaints = compile_graph(turned_pixels(cast_first=False))
+    assert size == 0
+    assert any("UInt8" in complaint or "Transpose" in complaint for complaint in complaints)
+    size, complaints = compile_graph(turned_pixels(cast_first=True))
+    assert complaints == []
+    assert size > 0
+
+
+def test_our_picture_front_end_casts_before_it_turns() -> None:
+    bundle = open_bundle(DEMO)
+    data = bundle.read(bundle.manifest.plans["fp32"].graphs["camera"])
+    operators = [node.op_type for node in onnx.load_from_string(data).graph.node]
+    assert operators.index("Cast") < operators.index("Transpose")
+    assert bundle.manifest.graphs["camera"].inputs[0].dtype == "uint8"
