@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -27,6 +28,8 @@ __all__ = ["MANIFEST", "SUFFIX", "Bundle", "check_target", "file_ref", "open_bun
 MANIFEST = "manifest.json"
 SUFFIX = ".mmedge"
 _LOCK = ".lock"
+# Names that `file_ref` gives, and drafts of them; any other file is the user's.
+_OURS = re.compile(r"-[0-9a-f]{12}\.[a-z]+$|^\..+\.part$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,8 @@ def check_target(path: Path, *, replace: bool) -> None:
     """Refuse a place where a bundle could not be written, before the work is done.
 
     Raises:
-        ConfigError: wrong suffix, no parent folder, something else is there, or a bundle
-            is there and ``replace`` is false.
+        ConfigError: wrong suffix, no parent folder, something else is there, a bundle is
+            there and ``replace`` is false, or the system does not let us write.
     """
     if path.suffix != SUFFIX:
         raise ConfigError(f"a bundle's name ends in {SUFFIX}, not {path.name!r}")
@@ -122,6 +125,11 @@ def check_target(path: Path, *, replace: bool) -> None:
         raise ConfigError(f"{path} exists and is not a bundle; choose another name")
     if path.exists() and not replace:
         raise ConfigError(f"{path} exists already; add --force to replace it")
+    try:
+        with tempfile.TemporaryFile(dir=path if path.exists() else path.absolute().parent):
+            pass
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be written: {exc.strerror or exc}") from exc
 
 
 def save_bundle(bundle: Bundle, path: Path | str, *, replace: bool = False) -> Bundle:
@@ -164,13 +172,15 @@ def _create(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> Non
 
 
 def _replace(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> None:
+    if (folder / _LOCK).is_symlink():
+        raise ArtefactError(f"{folder / _LOCK} is a link, and a bundle holds none; remove it")
     try:
         with FileLock(folder / _LOCK, timeout=10):
             for name, data in contents.items():
                 _write_whole(folder / name, data)
             _write_whole(folder / MANIFEST, manifest)
             for stray in folder.iterdir():
-                if stray.name not in {*contents, MANIFEST, _LOCK} and stray.is_file():
+                if stray.name not in contents and _OURS.search(stray.name) and stray.is_file():
                     stray.unlink()
     except Timeout as exc:
         raise ConfigError(

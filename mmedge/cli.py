@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import logging
 import os
@@ -51,12 +53,17 @@ JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON for a script."
 
 def main() -> None:
     """Run the command line; every error that is not a bug is one message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows another
+            stream.reconfigure(errors="replace")
     logging.basicConfig(level=logging.WARNING, format="mmedge: %(message)s", stream=sys.stderr)
     try:
         app(prog_name="mmedge")
     except MmedgeError as exc:
         sys.exit(_fail(str(exc), exc.exit_code))
     except Exception as exc:  # noqa: BLE001 - the last stop: whatever comes here is our bug
+        if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            sys.exit(_fail(f"the output cannot be written: {exc.strerror}", 6))
         if os.environ.get("MMEDGE_TRACEBACK"):
             traceback.print_exc()
         text = f"{type(exc).__name__}: {exc}\nThis is a bug in mmedge. Please report it with "

@@ -15,7 +15,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from typing_extensions import Self
 
 from mmedge.errors import ArtefactError, IncompatibleError
-from mmedge.specs import GraphSpec, Modality, Name, Spec, Task
+from mmedge.specs import GraphSpec, Modality, Name, Note, Spec, Task
 
 __all__ = [
     "FUSION",
@@ -43,7 +43,6 @@ MAX_FILE_BYTES = 2 * 2**30
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-zA-Z0-9._-]{0,126}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Version = Annotated[str, StringConstraints(max_length=64)]
 
 
 class FileRef(Spec):
@@ -111,7 +110,7 @@ class Manifest(Spec):
 
     mmedge_schema: Literal[1]
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}$")]
-    made_by: dict[Annotated[str, StringConstraints(max_length=64)], Version]
+    made_by: dict[Note, Note]
     weights_sha256: Sha256
     presence: Annotated[tuple[Name, ...], Field(strict=False, min_length=1, max_length=32)]
     modalities: dict[Name, Modality]

@@ -114,15 +114,13 @@ def encoder_graph(*, factor: float = 2.0, batch: str | int = "batch", fold: bool
     nodes = [
         helper.make_node("Mul", ["samples", "factor"], ["front_end"]),
         helper.make_node("Add", ["front_end", "one"], ["sum"]),
-        # ONNX cannot infer how many rows this keeps.
-        _node("Compress", ["sum", "kept"], "embedding", axis=0)
-        if fold
-        else _node("Identity", ["sum"], "embedding"),
+        *(_first_row("sum", "embedding") if fold else [_node("Identity", ["sum"], "embedding")]),
     ]
     constants = {
         "factor": np.float32([factor]),
         "one": np.float32([1]),
         "kept": np.array([True]),
+        "axis": np.int64([0]),
     }
     return onnx_model(nodes, {"samples": [batch, 2]}, {"embedding": [batch, 2]}, constants)
 
@@ -217,6 +215,15 @@ class CountingBackend(OnnxRuntimeCpu):
     def close(self) -> None:
         CountingBackend.closed.append(self.graph)
         super().close()
+
+
+def _first_row(source: str, target: str) -> list[Any]:
+    """Keep one row, in a way that ONNX cannot infer how many are kept."""
+    return [
+        _node("NonZero", ["kept"], "rows"),
+        _node("Gather", [source, "rows"], "gathered", axis=0),
+        _node("Squeeze", ["gathered", "axis"], target),
+    ]
 
 
 def _node(kind: str, inputs: list[str], output: str, **attributes: Any) -> Any:

@@ -95,13 +95,8 @@ def make_sample(seed: int, index: int, originals: Originals, *, training: bool) 
     if training:
         camera, mic = _ruin(rng, camera, mic)
     spoken = np.nan if word is None else np.inf if snr_db is None else snr_db
-    return Sample(
-        camera=camera,
-        mic=mic,
-        hint=hint_for(rng, digit),
-        label=label,
-        snr_db=float(spoken),
-    )
+    hint = hint_for(rng, digit)
+    return Sample(camera=camera, mic=mic, hint=hint, label=label, snr_db=float(spoken))
 
 
 def _ruin(

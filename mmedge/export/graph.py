@@ -21,15 +21,13 @@ from torch import Tensor, nn
 from mmedge.errors import IncompatibleError, ResourceError
 from mmedge.export.culprit import module_that_calls, module_that_fails
 from mmedge.export.names import rename, scope_of
-from mmedge.export.operators import ALLOWED
 from mmedge.export.watch import watching
 from mmedge.manifest import MAX_FILE_BYTES
+from mmedge.operators import ALLOWED, IR_VERSION, OPSET
 from mmedge.specs import DType, GraphSpec, TensorSpec
 
 __all__ = ["IR_VERSION", "OPSET", "signature", "to_onnx"]
 
-OPSET = 20
-IR_VERSION = 10
 MAX_BATCH = 4096
 _WRAPPED = "module."
 # Before the names of inputs and outputs until all others are changed: torch calls the

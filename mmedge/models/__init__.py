@@ -34,7 +34,7 @@ from mmedge.models.losses import (
     total_loss,
 )
 from mmedge.models.modality_dropout import drop_modalities
-from mmedge.models.normalise import NormaliseFrontEnd
+from mmedge.models.normalise import NormaliseFrontEnd, StandardiseFrontEnd
 from mmedge.models.presets import ast_log_mel, clap_log_mel, whisper_log_mel
 from mmedge.models.signal import SignalCNN
 from mmedge.models.sound import SoundCNN
@@ -63,6 +63,7 @@ __all__ = [
     "SignalCNN",
     "SoundCNN",
     "SpectrogramTransformer",
+    "StandardiseFrontEnd",
     "TextLSTM",
     "TextTransformer",
     "WeightedFusion",

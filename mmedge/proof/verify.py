@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmedge.bundle import Bundle
-from mmedge.errors import ArtefactError, ProofError
-from mmedge.manifest import FUSION, TOKENS_MASK, Manifest, Tolerance
-from mmedge.proof.golden import Golden
+from mmedge.errors import ArtefactError, ConfigError, ProofError
+from mmedge.manifest import TOKENS_MASK, Tolerance
+from mmedge.proof.golden import Golden, Raw
 from mmedge.proof.parity import Finding, Parity, compare
 from mmedge.proof.subsets import row_name
 from mmedge.proof.taps import with_output
+from mmedge.proof.trust import load_golden, tolerance_of
 from mmedge.runtime.backends import open_backend
 from mmedge.runtime.predictor import Predictor
 
-__all__ = ["BATCHES", "FRONT_END", "load_golden", "verify"]
+__all__ = ["BATCHES", "FRONT_END", "verify"]
 
 BATCHES = (1, 2, 5)
 FRONT_END = "front_end"
@@ -45,7 +46,7 @@ def verify(
     bundle.check()
     golden = load_golden(bundle)
     with Predictor(bundle, backend=backend, plan=plan, threads=threads) as predictor:
-        tolerance = _tolerance(bundle, plan, predictor.kind)
+        tolerance = tolerance_of(bundle, plan, predictor.kind)
         try:
             findings = [
                 *_inputs(predictor, golden, tolerance),
@@ -66,59 +67,20 @@ def verify(
     )
 
 
-def load_golden(bundle: Bundle) -> Golden:
-    """Read a bundle's golden samples, and hold them against its manifest."""
-    golden = Golden.from_bytes(bundle.read(bundle.manifest.golden.file))
-    manifest = bundle.manifest
-    if (
-        set(golden.raw) != set(manifest.modalities)
-        or set(golden.outputs) != set(manifest.tasks)
-        or golden.presence.shape[1:] != (len(manifest.presence),)
-        or any(len(raws) != manifest.golden.samples for raws in golden.raw.values())
-        or not _fits(golden, manifest)
-    ):
-        raise ArtefactError(
-            "the golden samples belong to another model than the manifest; export it again"
-        )
-    return golden
-
-
-def _fits(golden: Golden, manifest: Manifest) -> bool:
-    """Tell whether all arrays are there, in the types and shapes that the graphs have."""
-    fused = {spec.name: spec for spec in manifest.graphs[FUSION].inputs}
-    for name in manifest.modalities:
-        made = [fused[key] for key in manifest.encoder_outputs(name).values()]
-        for arrays, specs in (
-            (golden.inputs.get(name, {}), manifest.graphs[name].inputs),
-            (golden.embeddings.get(name, {}), made),
-        ):
-            came = {key: (array.dtype, array.shape) for key, array in arrays.items()}
-            sizes = {i.name: (golden.samples, *i.shape[1:]) for i in specs}
-            if came != {i.name: (np.dtype(i.dtype), sizes[i.name]) for i in specs}:
-                return False
-    rows = (len(golden.presence), golden.samples)
-    return (
-        rows[0] > 0
-        and set(golden.front_ends) <= set(manifest.modalities)
-        and all(array.shape[:1] == rows[1:] for array in golden.front_ends.values())
-        and all(array.shape[:2] == rows for array in golden.outputs.values())
-    )
-
-
-def _tolerance(bundle: Bundle, plan: str, kind: str) -> Tolerance:
-    for name, tolerance in bundle.manifest.plans[plan].tolerances.items():
-        if name == kind:
-            return tolerance
-    raise ArtefactError(f"plan {plan!r} has no tolerance for a {kind}; export the model again")
-
-
 def _inputs(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Iterator[Finding]:
     """What the model sees has to be the same to the bit, but for resampled sound."""
     for name, raws in golden.raw.items():
         for key, reference in golden.inputs[name].items():
-            actual = np.stack([predictor.prepare(name, raw)[key] for raw in raws])
+            actual = np.stack([_prepare(predictor, name, raw)[key] for raw in raws])
             allowed = tolerance if reference.dtype.kind == "f" else EXACT
             yield compare(f"{name}/{key}", reference, actual, allowed, batch=len(raws))
+
+
+def _prepare(predictor: Predictor, name: str, raw: Raw) -> dict[str, Array]:
+    try:
+        return predictor.prepare(name, raw)
+    except ConfigError as exc:
+        raise ArtefactError(f"the golden samples do not fit the model: {exc}") from exc
 
 
 def _front_ends(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Iterator[Finding]:
@@ -178,7 +140,7 @@ def _fusion(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Itera
 def _end_to_end(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Iterator[Finding]:
     made: dict[str, Array] = {}
     for name, raws in golden.raw.items():
-        prepared = [predictor.prepare(name, raw) for raw in raws]
+        prepared = [_prepare(predictor, name, raw) for raw in raws]
         stacked = {key: np.stack([one[key] for one in prepared]) for key in prepared[0]}
         made |= predictor.encode(name, stacked)
     yield from _subsets(predictor, golden, made, "end to end", tolerance)

@@ -23,6 +23,8 @@ from mmedge.specs import Classification, Task
 __all__ = ["Predictor"]
 
 Array = NDArray[np.generic]
+MAX_ROWS = 64
+"""Rows of the fusion head per call: tokens are large, and a row a coalition are many."""
 
 
 class Predictor:
@@ -227,10 +229,8 @@ class Predictor:
         count = presence.shape[1]
         rows = coalitions(count) if explain else np.ones((1, count), dtype=bool)
         here = presence[some]
-        repeated = {
-            key: np.repeat(each[some], len(rows), axis=0) for key, each in embeddings.items()
-        }
-        outputs = self.fuse(repeated, (here[:, None] & rows).reshape(-1, count))
+        asked = (here[:, None] & rows).reshape(-1, count)
+        outputs = self._fuse_in_parts(embeddings, asked, np.flatnonzero(some).repeat(len(rows)))
         tasks = self.manifest.tasks
         _refuse_nan(outputs)
         scores = {
@@ -241,6 +241,17 @@ class Predictor:
             {name: self._answer(task, scores[name][i], row, rows) for name, task in tasks.items()}
             for i, row in enumerate(here)
         ]
+
+    def _fuse_in_parts(
+        self, embeddings: Arrays, presence: NDArray[np.bool_], owners: NDArray[np.intp]
+    ) -> dict[str, Array]:
+        """Run the head on rows that repeat samples, without ever holding all their copies."""
+        parts = []
+        for begin in range(0, len(owners), MAX_ROWS):
+            rows = slice(begin, begin + MAX_ROWS)
+            feeds = {name: array[owners[rows]] for name, array in embeddings.items()}
+            parts.append(self.fuse(feeds, presence[rows]))
+        return {task: np.concatenate([part[task] for part in parts]) for task in parts[0]}
 
     def _answer(
         self,

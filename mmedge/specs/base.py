@@ -10,12 +10,14 @@ __all__ = ["NAME_PATTERN", "Floats", "Labels", "Name", "Note", "Size", "Spec"]
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+# No control characters: a label from a stranger is printed on terminals.
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+Label = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_PRINTABLE)]
 Size = Annotated[int, Field(ge=1, le=8192)]
 Floats = Annotated[tuple[float, ...], Field(strict=False)]
 Labels = Annotated[tuple[Label, ...], Field(strict=False, min_length=1, max_length=100_000)]
 # Units and captions: free text, but short.
-Note = Annotated[str, StringConstraints(max_length=256)]
+Note = Annotated[str, StringConstraints(max_length=256, pattern=_PRINTABLE)]
 
 
 class Spec(BaseModel):

@@ -19,7 +19,7 @@ from torch import nn  # noqa: E402
 
 from mmedge.errors import ArtefactError, ConfigError, ProofError, ResourceError  # noqa: E402
 from mmedge.export import Fusion, draft  # noqa: E402
-from mmedge.proof.verify import load_golden  # noqa: E402
+from mmedge.proof.trust import load_golden  # noqa: E402
 from mmedge.specs import Sound, Text  # noqa: E402
 from tests.export.recipes import (  # noqa: E402
     PIXELS,

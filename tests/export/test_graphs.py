@@ -16,8 +16,8 @@ pytest.importorskip("torch")
 
 import onnx
 
-from mmedge.export.operators import ALLOWED
 from mmedge.models import AttentionFusion, ConcatenationFusion, GatedFusion
+from mmedge.operators import ALLOWED
 from tests.export.recipes import contents, export_to, seeing_hearing_reading
 
 pytestmark = pytest.mark.torch

@@ -18,7 +18,7 @@ from torch import nn  # noqa: E402
 from mmedge.errors import ConfigError  # noqa: E402
 from mmedge.export import Encoder, Fusion  # noqa: E402
 from mmedge.export.modules import FusionGraph  # noqa: E402
-from mmedge.proof.verify import load_golden  # noqa: E402
+from mmedge.proof.trust import load_golden  # noqa: E402
 from mmedge.runtime.predictor import Predictor  # noqa: E402
 from mmedge.specs import Classification, MultiLabel, Regression  # noqa: E402
 from tests.export.recipes import PIXELS, YES_NO, Flat, Head, export_to, one_picture  # noqa: E402

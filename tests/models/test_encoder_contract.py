@@ -135,7 +135,7 @@ def test_the_exported_graph_agrees_for_any_batch(case: Case, tokens: bool) -> No
     pytest.importorskip("onnxscript", reason="torch exports through onnxscript")
     ort = pytest.importorskip("onnxruntime")
     from mmedge.export.graph import signature, to_onnx
-    from mmedge.export.operators import ALLOWED
+    from mmedge.operators import ALLOWED
 
     class Plain(torch.nn.Module):  # type: ignore[misc]
         def __init__(self, model: Any) -> None:

@@ -20,28 +20,28 @@ BOTH, CAMERA, NOTHING = (torch.tensor([row]) for row in ([True, True], [True, Fa
 
 
 def bare(how: Any) -> Any:
-    """Nothing but the operation: every dense layer passes its input on."""
+    """Nothing but the operation, on ``tanh(h + 0.1)``."""
     model = ElementwiseFusion(PAIR, {"answer": 2}, how=how, hidden=2).eval()
     with torch.no_grad():
         for layer in (*model.values.values(), model.heads["answer"]):
             layer.weight.copy_(torch.eye(2))
-            layer.bias.zero_()
+            layer.bias.fill_(0.1)
+        model.heads["answer"].bias.zero_()
     return model
+
+
+C1, C2, M1, M2 = (math.tanh(value) for value in (0.6, -0.9, 2.1, 0.35))
 
 
 @pytest.mark.parametrize(
     ("how", "presence", "expected"),
     [
-        ("sum", BOTH, [math.tanh(0.5) + math.tanh(2), math.tanh(-1) + math.tanh(0.25)]),
-        (
-            "mean",
-            BOTH,
-            [(math.tanh(0.5) + math.tanh(2)) / 2, math.tanh(0.25) / 2 - math.tanh(1) / 2],
-        ),
-        ("product", BOTH, [math.tanh(0.5) * math.tanh(2), math.tanh(-1) * math.tanh(0.25)]),
-        ("sum", CAMERA, [math.tanh(0.5), math.tanh(-1)]),
-        ("mean", CAMERA, [math.tanh(0.5), math.tanh(-1)]),
-        ("product", CAMERA, [math.tanh(0.5), math.tanh(-1)]),
+        ("sum", BOTH, [C1 + M1, C2 + M2]),
+        ("mean", BOTH, [(C1 + M1) / 2, (C2 + M2) / 2]),
+        ("product", BOTH, [C1 * M1, C2 * M2]),
+        ("sum", CAMERA, [C1, C2]),
+        ("mean", CAMERA, [C1, C2]),
+        ("product", CAMERA, [C1, C2]),
         ("sum", NOTHING, [0.0, 0.0]),
         ("mean", NOTHING, [0.0, 0.0]),
         ("product", NOTHING, [1.0, 1.0]),

@@ -67,6 +67,18 @@ def test_with_one_of_the_two_absent_the_answer_is_undecided(name: str) -> None:
     assert abs(logits[3]) > 1e-3
 
 
+def test_the_matching_head_compares_both_their_product_and_their_distance() -> None:
+    model = MatchingHead({"a": 2, "b": 2}, MATCH, width=2).eval()
+    with torch.no_grad():
+        for layer in model.project.values():
+            layer.weight.copy_(torch.eye(2))
+            layer.bias.zero_()
+    model.compare = torch.nn.Identity()
+    inputs = {"a": torch.tensor([[1.0, 2.0]]), "b": torch.tensor([[3.0, -5.0]])}
+    features = model(inputs, torch.ones(1, 2, dtype=torch.bool))["match"]
+    assert features.tolist() == [[1, 2, 3, -5, 3, -10, 2, 7]]
+
+
 @pair_heads
 @pytest.mark.parametrize(
     ("widths", "outputs"),

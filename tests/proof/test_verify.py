@@ -189,11 +189,21 @@ def test_the_tolerance_is_the_one_of_the_plan(linear: Bundle) -> None:
     fp32 = linear.manifest.plans["fp32"]
     wide = {"cpu": fp32.tolerances["cpu"].model_copy(update={"absolute": 100.0})}
     moved = with_graph(linear, "bee", encoder_graph(factor=2.01))
-    plan = moved.manifest.plans["fp32"].model_copy(update={"tolerances": wide})
-    manifest = moved.manifest.model_copy(update={"plans": {"fp32": plan}})
-    parity = verify(Bundle.in_memory(manifest, moved.files))
+    plans = moved.manifest.plans
+    mixed = plans["fp32"].model_copy(update={"precision": "mixed", "tolerances": wide})
+    manifest = moved.manifest.model_copy(update={"plans": {**plans, "mixed": mixed}})
+    parity = verify(Bundle.in_memory(manifest, moved.files), plan="mixed")
     assert parity.tolerance.absolute == 100.0
     assert parity.passed
+
+
+def test_a_bundle_cannot_widen_what_float32_may_differ(linear: Bundle) -> None:
+    plan = linear.manifest.plans["fp32"]
+    wide = {"cpu": plan.tolerances["cpu"].model_copy(update={"absolute": 1e300})}
+    plans = {"fp32": plan.model_copy(update={"tolerances": wide})}
+    manifest = linear.manifest.model_copy(update={"plans": plans})
+    with pytest.raises(ArtefactError, match=r"allows 1e\+300 .* held to 0\.0001"):
+        verify(Bundle.in_memory(manifest, linear.files))
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from mmedge.errors import ArtefactError, ConfigError
-from mmedge.runtime.backends.external import has_external_data
+from mmedge.errors import ConfigError
+from mmedge.runtime.backends.onnx_file import check_onnx
 from mmedge.specs import GraphSpec
 
 __all__ = ["BACKENDS", "Arrays", "Backend", "backend_class", "open_backend"]
@@ -79,16 +79,8 @@ def open_backend(name: str, model: bytes, *, what: str, threads: int | None = No
 
     Raises:
         ConfigError: no such backend.
-        ArtefactError: not an ONNX file, or one that reaches for other files.
+        ArtefactError: not an ONNX file, or one that no bundle may hold.
         IncompatibleError: it cannot run here, or not this graph.
     """
-    try:
-        external = has_external_data(model)
-    except ArtefactError as exc:
-        raise ArtefactError(f"{what} is not an ONNX file: {exc}") from exc
-    if external:
-        raise ArtefactError(
-            f"{what} keeps weights in another file; a bundle's graphs hold their own. "
-            "Export the model again."
-        )
+    check_onnx(model, what)
     return backend_class(name)(model, what=what, threads=threads)

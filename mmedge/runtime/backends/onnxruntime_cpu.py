@@ -38,6 +38,7 @@ class OnnxRuntimeCpu:
         ort = require("onnxruntime", extra="cpu|gpu", why="the backend 'cpu'")
         options = ort.SessionOptions()
         options.log_severity_level = 3  # its warnings are about its own optimiser
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         if threads is not None:
             options.intra_op_num_threads = threads
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -60,7 +62,8 @@ class Tokenizer:
             ResourceError: more than a million characters.
         """
         _check_text(self._name, text)
-        ids: list[int] = self._tokenizer.encode(text).ids
+        with _guarded(self._name):
+            ids: list[int] = self._tokenizer.encode(text).ids
         if not ids:
             raise ConfigError(
                 f"modality '{self._name}': the tokenizer finds no token in {text[:40]!r}; "
@@ -107,6 +110,23 @@ class TextPreprocessor:
         return {"ids": ids, "mask": mask}
 
 
+@contextlib.contextmanager
+def _guarded(name: str) -> Iterator[None]:
+    """Turn the library's failures into ours: a file from a stranger may make it panic.
+
+    A panic of its Rust code is a BaseException that `Exception` does not cover.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
+        raise
+    except BaseException as exc:
+        raise ArtefactError(
+            f"modality '{name}': the tokenizer fails ({exc}). Is its file complete? "
+            "Save it again with Tokenizer.save('tokenizer.json')"
+        ) from exc
+
+
 def _load(content: bytes, spec: Text, name: str) -> Any:
     if len(content) > _MAX_JSON_BYTES:
         raise ResourceError(
@@ -115,11 +135,13 @@ def _load(content: bytes, spec: Text, name: str) -> Any:
         )
     tokenizers = require("tokenizers", extra="text", why=f"modality '{name}' (a text)")
     try:
-        return tokenizers.Tokenizer.from_str(content.decode("utf-8"))
-    except Exception as exc:  # the library raises bare Exception
+        with _guarded(name):
+            return tokenizers.Tokenizer.from_str(content.decode("utf-8"))
+    except ArtefactError as exc:
         raise ArtefactError(
             f"modality '{name}': '{spec.tokenizer}' is not a tokenizer in the JSON format of "
-            f"the tokenizers library ({exc}). Save it with Tokenizer.save('tokenizer.json')"
+            f"the tokenizers library ({exc.__cause__}). Save it with "
+            "Tokenizer.save('tokenizer.json')"
         ) from exc
 
 

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mmedge.errors import ArtefactError
 from mmedge.runtime.backends import open_backend
-from mmedge.runtime.backends.external import has_external_data
+from mmedge.runtime.backends.onnx_file import check_onnx
 
 
 def outside(path: Path) -> onnx.TensorProto:
@@ -33,7 +33,7 @@ def adding(weights: list[onnx.TensorProto], nodes: list[onnx.NodeProto]) -> byte
 def test_weights_inside_the_file_are_fine() -> None:
     tensor = numpy_helper.from_array(np.arange(4, dtype=np.float32), "w")
     model = adding([tensor], [])
-    assert not has_external_data(model)
+    check_onnx(model, "graph")
     with open_backend("cpu", model, what="graph") as backend:
         out = backend.run({"x": np.zeros((1, 4), np.float32)})["y"]
     assert out.tolist() == [[0.0, 1.0, 2.0, 3.0]]
@@ -46,13 +46,40 @@ def test_an_initializer_in_another_file_is_refused(tmp_path: Path) -> None:
         open_backend("cpu", adding([outside(secret)], []), what="graph")
 
 
-def test_a_constant_in_another_file_is_found_inside_a_subgraph(tmp_path: Path) -> None:
-    constant = helper.make_node("Constant", [], ["c"], value=outside(tmp_path / "secret.bin"))
-    branch = helper.make_graph(
-        [constant], "b", [], [helper.make_tensor_value_info("c", TensorProto.FLOAT, [4])]
+def test_a_constant_in_another_file_is_refused(tmp_path: Path) -> None:
+    constant = helper.make_node("Constant", [], ["w"], value=outside(tmp_path / "secret.bin"))
+    with pytest.raises(ArtefactError, match="keeps weights in another file"):
+        check_onnx(adding([], [constant]), "graph")
+
+
+def test_a_loop_is_refused_also_inside_a_branch() -> None:
+    limit = numpy_helper.from_array(np.array(2**62), "n")
+    body = helper.make_graph([], "b", [], [])
+    loop = helper.make_node("Loop", ["n"], [], body=body)
+    branch = helper.make_graph([loop], "c", [], [])
+    with pytest.raises(ArtefactError, match="uses the operator 'Loop', which no bundle holds"):
+        check_onnx(adding([limit], [loop]), "graph")
+    with pytest.raises(ArtefactError, match="which no bundle holds"):
+        check_onnx(adding([], [helper.make_node("If", ["x"], [], then_branch=branch)]), "graph")
+
+
+def test_operators_of_another_domain_are_refused() -> None:
+    node = helper.make_node("Add", ["x", "x"], ["w"], domain="com.microsoft")
+    with pytest.raises(ArtefactError, match=r"operators of the domain 'com\.microsoft'"):
+        check_onnx(adding([], [node]), "graph")
+
+
+@pytest.mark.parametrize(
+    ("ir", "opset", "words"), [(11, 20, "IR version 11"), (10, 21, "opset 21")]
+)
+def test_a_newer_ir_or_opset_is_refused(ir: int, opset: int, words: str) -> None:
+    model = onnx.load_from_string(
+        adding([numpy_helper.from_array(np.zeros(4, np.float32), "w")], [])
     )
-    choice = helper.make_node("If", ["x"], ["w"], then_branch=branch, else_branch=branch)
-    assert has_external_data(adding([], [choice]))
+    model.ir_version = ir
+    model.opset_import[0].version = opset
+    with pytest.raises(ArtefactError, match=f"has {words}, newer than"):
+        check_onnx(model.SerializeToString(), "graph")
 
 
 @pytest.mark.parametrize("data", [b"\x3a\xff", b"\xff" * 12, b"not an onnx file at all", b"\x3a"])
