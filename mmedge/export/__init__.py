@@ -10,7 +10,8 @@ for _package in ("torch", "onnx", "onnxscript"):
 
 from mmedge.export.config import ExportConfig  # noqa: E402
 from mmedge.export.exporter import Exported, export_bundle  # noqa: E402
-from mmedge.export.recipe import Encoder, Fusion, Recipe, load_recipe  # noqa: E402
+from mmedge.export.loading import load_recipe  # noqa: E402
+from mmedge.export.recipe import Encoder, Fusion, Recipe  # noqa: E402
 
 __all__ = [
     "Encoder",

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from mmedge.bundle import Bundle, file_ref
 from mmedge.errors import ConfigError, ResourceError
+from mmedge.export.calling import takes_presence
 from mmedge.export.config import ExportConfig
 from mmedge.export.graph import signature, to_onnx
-from mmedge.export.modules import EncoderGraph, FusionGraph, takes_presence
+from mmedge.export.modules import EncoderGraph, FusionGraph
 from mmedge.export.recipe import Recipe
 from mmedge.export.reference import Reference, embedding_names, encode
 from mmedge.export.samples import seeded_samples
@@ -122,15 +123,15 @@ class Draft:
         """Put the bundle together in memory, to prove it on these samples."""
         return self._bundle(golden, {}, "seeded")
 
-    def finish(self, golden: Golden, parity: Parity) -> Bundle:
+    def finish(self, shipped: Golden, proven: Golden, parity: Parity) -> Bundle:
         """Put the bundle together, its report included."""
         report = {
             "parity": parity.to_json(),
-            "absence": cost_of_absence(golden, self._recipe.tasks),
+            "absence": cost_of_absence(proven, self._recipe.tasks),
         }
         text = json.dumps(report, indent=1) + "\n"
         return self._bundle(
-            golden, {"parity": self._file("parity", ".json", text.encode())}, self._config.golden
+            shipped, {"parity": self._file("parity", ".json", text.encode())}, self._config.golden
         )
 
     def _bundle(
@@ -144,7 +145,7 @@ class Draft:
             mmedge_schema=SCHEMA,
             name=recipe.name or _name_of(self._config.out),
             made_by={p: version(p) for p in ("mmedge", "torch", "onnx", "onnxscript")},
-            weights_sha256=digest_weights(recipe.trained()),
+            weights_sha256=digest_weights(recipe.networks()),
             presence=tuple(self.modalities),
             modalities=self.modalities,
             tasks=dict(recipe.tasks),

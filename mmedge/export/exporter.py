@@ -15,7 +15,7 @@ from mmedge.export.diagnosis import first_difference
 from mmedge.export.draft import Draft, fusion_inputs
 from mmedge.export.recipe import Recipe
 from mmedge.export.reference import Reference, run_golden
-from mmedge.export.weights import check_finite, load_weights
+from mmedge.export.weights import check_finite, load_weights, refuse_lazy
 from mmedge.manifest import FUSION
 from mmedge.proof.golden import Golden
 from mmedge.proof.parity import FP32, Finding, Parity
@@ -62,15 +62,18 @@ def export_bundle(
     on_stage(f"graph {FUSION}")
     draft.add_fusion(reference, golden)
     on_stage("parity")
-    parity = _prove(draft, reference, golden)
-    if shipped_raws is not proof_raws:
-        golden = run_golden(reference, shipped_raws, draft.preprocessors)
-    on_stage("write")
     parity = replace(
-        parity, inputs="clips" if config.clips else "seeded", notes=(*notes, *absent_notes)
+        _prove(draft, reference, golden),
+        inputs="clips" if config.clips else "seeded",
+        notes=(*notes, *absent_notes, *reference.fusion.notes),
     )
-    bundle = save_bundle(draft.finish(golden, parity), config.out, replace=config.replace)
-    return Exported(bundle, parity)
+    shipped = golden
+    if shipped_raws is not proof_raws:
+        shipped = run_golden(reference, shipped_raws, draft.preprocessors)
+        _prove(draft, reference, shipped)
+    on_stage("write")
+    bundle = draft.finish(shipped, golden, parity)
+    return Exported(save_bundle(bundle, config.out, replace=config.replace), parity)
 
 
 def _load(recipe: Recipe, weights: tuple[str, ...]) -> list[str]:
@@ -92,11 +95,17 @@ def _load(recipe: Recipe, weights: tuple[str, ...]) -> list[str]:
                 f"--weights {each}: {name!r} is neither {FUSION!r} nor one of the encoders "
                 f"{sorted(recipe.encoders)}"
             )
-    if weights and left:
+    if not weights:
+        notes.append("no weights file was given: the weights are those that the recipe set")
+    elif left:
         notes.append(f"no weights file reached {', '.join(left)}: left as the recipe gave it")
-    for name, part in parts.items():
-        part.float().cpu().eval().requires_grad_(False)
-        check_finite(part, name)
+    networks = recipe.networks()
+    refuse_lazy(networks)
+    kinds = {str(p.dtype)[6:] for p in networks.parameters() if p.is_floating_point()} - {"float32"}
+    if kinds:
+        notes.append(f"weights in {', '.join(sorted(kinds))} were converted to float32")
+    networks.float().cpu().eval().requires_grad_(False)
+    check_finite(networks)
     return notes
 
 

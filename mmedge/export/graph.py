@@ -76,9 +76,11 @@ def to_onnx(
                 verbose=False,
             )
         except (torch.onnx.errors.OnnxExporterError, RuntimeError) as exc:
+            _pass_on_interrupt(exc)
             reason = _explain(exc, wrapped, list(inputs.values()), shapes)
             raise IncompatibleError(f"{what} cannot become an ONNX graph: {reason}") from exc
-    assert program is not None  # dynamo=True always returns a program
+    if program is None:
+        raise IncompatibleError(f"{what}: torch returned no graph; use torch 2.9 or newer")
     model = program.model_proto
     del model.graph.output[len(outputs) :]
     _check_operators(what, model)
@@ -96,6 +98,15 @@ def signature(model: onnx.ModelProto) -> GraphSpec:
         inputs=tuple(_tensor_spec(value) for value in model.graph.input),
         outputs=tuple(_tensor_spec(value) for value in model.graph.output),
     )
+
+
+def _pass_on_interrupt(exc: BaseException) -> None:
+    """The exporter wraps whatever stops it, Ctrl-C included."""
+    inner: BaseException | None = exc
+    while inner is not None:
+        if isinstance(inner, KeyboardInterrupt):
+            raise KeyboardInterrupt from exc
+        inner = inner.__cause__ or inner.__context__
 
 
 class _Tapped(nn.Module):

@@ -6,21 +6,27 @@ They are the reference of the parity proof as well: what is exported is what is 
 from __future__ import annotations
 
 import dataclasses
-import inspect
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmedge.errors import ConfigError
+from mmedge.export.calling import (
+    call_encoder,
+    call_head,
+    describe_positions,
+    head_call,
+    takes_presence,
+)
 from mmedge.export.recipe import Encoder, Fusion
 from mmedge.manifest import PRESENCE
 from mmedge.models.log_mel import LogMelFrontEnd
 from mmedge.models.normalise import NormaliseFrontEnd, StandardiseFrontEnd
 from mmedge.specs import Image, Modality, Regression, Signal, Sound, Task
 
-__all__ = ["EncoderGraph", "FusionGraph", "takes_presence", "task_width"]
+__all__ = ["EncoderGraph", "FusionGraph", "task_width"]
 
 
 class EncoderGraph(nn.Module):
@@ -33,7 +39,6 @@ class EncoderGraph(nn.Module):
         self.encoder = encoder.module
         self._output = encoder.output
         self._mask = encoder.mask
-        self._arguments = _positional_count(encoder.module)
 
     @property
     def has_mask(self) -> bool:
@@ -46,7 +51,7 @@ class EncoderGraph(nn.Module):
         Raises:
             ConfigError: the encoder returned something that no head could take.
         """
-        returned = self.encoder(*self.seen(*raw))
+        returned = call_encoder(self.encoder, self.seen(*raw))
         what = f"encoder {self.name!r}"
         embedding = _pick(returned, self._output, what, "output")
         if embedding.ndim not in (2, 3) or not embedding.is_floating_point():
@@ -65,9 +70,8 @@ class EncoderGraph(nn.Module):
         return embedding.float(), mask.to(torch.bool)
 
     def seen(self, *raw: Tensor) -> tuple[Tensor, ...]:
-        """Give what the encoder is called with for a raw input."""
-        seen = raw if self.front_end is None else _as_tuple(self.front_end(*raw))
-        return seen[: self._arguments]
+        """Give what the front-end makes of a raw input, or the input where there is none."""
+        return raw if self.front_end is None else _as_tuple(self.front_end(*raw))
 
 
 class FusionGraph(nn.Module):
@@ -99,7 +103,7 @@ class FusionGraph(nn.Module):
         self._inputs = dict(inputs)
         self._tasks = dict(tasks)
         self._knows_presence = takes_presence(head.module)
-        self._call = _calling(head.module, list(inputs))
+        self._call = head.call or head_call(head.module, list(inputs))
         for name, value in defaults.items():
             self.register_buffer(f"absent_{name}", value.detach().clone().float())
 
@@ -107,6 +111,13 @@ class FusionGraph(nn.Module):
     def tasks(self) -> tuple[str, ...]:
         """The tasks, in the order of the outputs."""
         return tuple(self._tasks)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should check: the order, where names say nothing."""
+        if self._call != "positional" or len(self._inputs) == 1:
+            return ()
+        return (describe_positions(self.head, list(self._inputs)),)
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
         """Give the tasks' outputs in order, for the inputs in order and presence last."""
@@ -116,12 +127,7 @@ class FusionGraph(nn.Module):
             for (name, column), value in zip(self._inputs.items(), values[:-1], strict=True)
         }
         extra = {PRESENCE: presence} if self._knows_presence else {}
-        if self._call == "keywords":
-            returned = self.head(**inputs, **extra)
-        elif self._call == "mapping":
-            returned = self.head(inputs, **extra)
-        else:
-            returned = self.head(*inputs.values(), **extra)
+        returned = call_head(self.head, self._call, inputs, extra)
         return _by_task(returned, self._tasks)
 
     def _fill(self, name: str, value: Tensor, present: Tensor) -> Tensor:
@@ -137,11 +143,6 @@ class FusionGraph(nn.Module):
         return torch.where(present, value, 0.0 if default is None else default)
 
 
-def takes_presence(head: nn.Module) -> bool:
-    """Tell whether the head's ``forward`` has a parameter ``presence``."""
-    return PRESENCE in inspect.signature(head.forward).parameters
-
-
 def task_width(task: Task) -> int:
     """How many numbers per sample the task reads."""
     return len(task.names if isinstance(task, Regression) else task.labels)
@@ -155,41 +156,6 @@ def _front_end(modality: Modality) -> nn.Module | None:
     if isinstance(modality, Sound) and modality.log_mel is not None:
         return LogMelFrontEnd(modality.log_mel, modality.rate_hz)
     return None
-
-
-def _positional_count(module: nn.Module) -> int | None:
-    """How many tensors the encoder is given at most; ``None`` is any number.
-
-    An optional parameter is only offered when it is a mask (transformers'
-    ``attention_mask``): any other keeps its default.
-    """
-    count = 0
-    for parameter in inspect.signature(module.forward).parameters.values():
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            return None
-        required = parameter.default is parameter.empty
-        if parameter.kind is parameter.KEYWORD_ONLY or not (required or "mask" in parameter.name):
-            break
-        count += 1
-    return count
-
-
-def _calling(head: nn.Module, names: Sequence[str]) -> Literal["keywords", "mapping", "positional"]:
-    """Find out how a head wants its embeddings, from its signature."""
-    given = [p for n, p in inspect.signature(head.forward).parameters.items() if n != PRESENCE]
-    if any(p.kind is p.VAR_KEYWORD for p in given) or set(names) <= {p.name for p in given}:
-        return "keywords"
-    required = [p for p in given if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
-    annotation = str(required[0].annotation) if len(required) == 1 else ""
-    if len(required) == 1 and (len(names) > 1 or "apping" in annotation or "ict" in annotation):
-        return "mapping"
-    if any(p.kind is p.VAR_POSITIONAL for p in given) or len(required) == len(names):
-        return "positional"
-    raise ConfigError(
-        f"the fusion head takes ({', '.join(p.name for p in given)}), but the encoders give "
-        f"{', '.join(names)}. Name its parameters after them, or take one mapping, or as many "
-        "positional arguments."
-    )
 
 
 def _pick(returned: Any, key: str | int | None, what: str, field: str) -> Tensor:

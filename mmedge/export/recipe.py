@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
 import re
-import sys
-import sysconfig
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Literal
 
-from pydantic import ValidationError
 from torch import Tensor, nn
 
-from mmedge.errors import ConfigError, MmedgeError
-from mmedge.manifest import FUSION, PRESENCE, first_complaint
+from mmedge.errors import ConfigError
+from mmedge.export.calling import HeadCall
+from mmedge.manifest import FUSION, PRESENCE
 from mmedge.specs import (
     NAME_PATTERN,
     Classification,
@@ -33,7 +26,7 @@ from mmedge.specs import (
     Text,
 )
 
-__all__ = ["Encoder", "Fusion", "Recipe", "load_recipe"]
+__all__ = ["Encoder", "Fusion", "Recipe"]
 
 MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}"
 """What the manifest takes as a name."""
@@ -79,10 +72,13 @@ class Fusion:
             position.
         absent: ``"mean"`` puts the mean embedding over the samples into absent slots; a
             mapping gives a tensor ``[D]`` or ``[T, D]`` per modality.
+        call: says how the module is called where its signature does not:
+            ``"keywords"``, ``"mapping"``, ``"sequence"`` or ``"positional"``.
     """
 
     module: nn.Module
     absent: Literal["mean"] | Mapping[str, Tensor] | None = None
+    call: HeadCall | None = None
 
     def __post_init__(self) -> None:
         _check_types("Fusion", {"module": self.module}, (nn.Module,))
@@ -151,6 +147,13 @@ class Recipe:
         encoders = {name: self.encoder(name).module for name in self.encoders}
         return {**encoders, FUSION: self.head.module}
 
+    def networks(self) -> nn.Module:
+        """Give everything that the bundle's numbers rest on, front-ends included."""
+        front_ends = {name: self.encoder(name).front_end for name in self.encoders}
+        own = {f"front_end_{name}": each for name, each in front_ends.items() if each is not None}
+        parts = {f"part_{name}": part for name, part in self.parts().items()}
+        return nn.ModuleDict({**parts, **own})
+
     def trained(self) -> nn.Module:
         """Give the module that the weights belong to."""
         if self.model is not None:
@@ -163,92 +166,6 @@ class Recipe:
                 "Recipe(model=...)"
             ) from exc
         return nn.ModuleDict({"encoders": encoders, FUSION: self.head.module})
-
-
-def load_recipe(where: str) -> Recipe:
-    """Find ``path.py:name`` or ``package.module:name`` and call it.
-
-    Raises:
-        ConfigError: it is not found, is not callable, fails, or returns something else.
-    """
-    place, colon, name = where.rpartition(":")
-    if not colon or not place or not name:
-        raise ConfigError(
-            f"the recipe {where!r} is not of the form FILE.py:FUNCTION or "
-            "PACKAGE.MODULE:FUNCTION, for example train/model.py:recipe"
-        )
-    module = _import(place)
-    function = getattr(module, name, None)
-    if not callable(function):
-        known = [k for k, v in vars(module).items() if callable(v) and k[0] != "_"]
-        raise ConfigError(
-            f"{place} has no function {name!r}; it has {', '.join(known) or 'no function at all'}"
-        )
-    try:
-        recipe = function()
-    except MmedgeError:
-        raise
-    except (Exception, SystemExit) as exc:
-        raise ConfigError(f"recipe {where} failed: {_one_line(exc)}") from exc
-    if not isinstance(recipe, Recipe):
-        raise ConfigError(
-            f"recipe {where} returned a {type(recipe).__name__}; it has to return "
-            "mmedge.export.Recipe(modalities=..., encoders=..., fusion=..., tasks=...)"
-        )
-    file = getattr(module, "__file__", None)
-    folder = Path(file).absolute().parent if file else Path.cwd()
-    return Recipe(**{**vars(recipe), "folder": folder})
-
-
-def _import(place: str) -> ModuleType:
-    try:
-        if not place.endswith(".py"):
-            return importlib.import_module(place)
-        return _import_file(Path(place))
-    except MmedgeError:
-        raise
-    except (Exception, SystemExit) as exc:  # a script that calls its main() and exits
-        raise ConfigError(f"{place} cannot be imported: {_one_line(exc)}") from exc
-
-
-def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ConfigError(f"there is no recipe file {path}")
-    # A name of its own: two files of the same name must not shadow each other.
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
-    name = f"mmedge_recipe_{path.stem}_{digest[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up there
-    sys.path.insert(0, str(path.absolute().parent))  # the file's neighbours, as python would
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    finally:
-        sys.path.pop(0)
-    return module
-
-
-def _one_line(exc: BaseException) -> str:
-    """Say what went wrong and on which line of the user's file."""
-    if isinstance(exc, ValidationError):
-        text = f"{exc.title}: {first_complaint(exc)}"
-    else:
-        text = f"{type(exc).__name__}: {str(exc).partition(chr(10))[0]}"
-    frames = [f for f in traceback.extract_tb(exc.__traceback__) if _is_theirs(f.filename)]
-    if isinstance(exc, SyntaxError) or not frames:  # a syntax error says its own line
-        return text
-    return f"{text} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
-
-
-def _is_theirs(filename: str) -> bool:
-    """Tell the user's files from Python's, installed packages' and this one."""
-    installed = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib"))
-    return filename != __file__ and not filename.startswith(("<frozen", *installed))
 
 
 def _check_names(modalities: Mapping[str, object], tasks: Mapping[str, object]) -> None:

@@ -14,7 +14,8 @@ from mmedge.errors import ConfigError, MmedgeError, ProofError
 from mmedge.export.modules import EncoderGraph, FusionGraph
 from mmedge.export.watch import watching
 from mmedge.proof.golden import Golden, Raw
-from mmedge.proof.subsets import presence_rows, row_name
+from mmedge.proof.parity import FP32, compare
+from mmedge.proof.subsets import presence_rows
 from mmedge.runtime.preprocess import Preprocessor
 
 __all__ = ["Reference", "call", "embedding_names", "run_golden"]
@@ -90,7 +91,24 @@ def call(what: str, module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor
             "eval mode (dropout with training=True, or sampling). A prediction that cannot be "
             "repeated cannot be proven; make it deterministic in eval mode."
         )
+    _refuse_coupling(what, module, inputs, first)
     return first
+
+
+def _refuse_coupling(
+    what: str, module: nn.Module, inputs: Sequence[Tensor], outputs: Sequence[Tensor]
+) -> None:
+    """A row must be answered alike alone and among others: live, it is alone."""
+    if len(inputs[0]) == 1:
+        return
+    alone = _run(what, module, [tensor[:1] for tensor in inputs], seed=0)
+    for one, many in zip(alone, outputs, strict=True):
+        if not compare(what, many[:1].numpy(), one.numpy(), FP32["cpu"], batch=1).passed:
+            raise ProofError(
+                f"{what} answers a sample differently alone than in a batch: its forward pass "
+                "mixes the rows of a batch (a mean over dimension 0, or batch statistics). Make "
+                "each row's answer its own."
+            )
 
 
 def _run(
@@ -151,22 +169,15 @@ def _refuse_nan(
 def _fuse(
     fusion: FusionGraph, embeddings: Mapping[str, Mapping[str, Array]], presence: NDArray[np.bool_]
 ) -> dict[str, Array]:
-    samples = len(next(iter(next(iter(embeddings.values())).values())))
-    tiled = [
-        torch.from_numpy(np.concatenate([array] * len(presence)))
-        for arrays in embeddings.values()
-        for array in arrays.values()
-    ]
-    rows = torch.from_numpy(np.repeat(presence, samples, axis=0))
-    outputs = call("the fusion head", fusion, [*tiled, rows])
-    for row in presence:
-        here = (rows == torch.from_numpy(row)).all(dim=1)
-        what = f"with {row_name(tuple(embeddings), row)} present the fusion head"
-        cut = [tensor[here] for tensor in (*tiled, rows)]
-        _refuse_nan(what, fusion, cut, [output[here] for output in outputs])
+    inputs = [torch.from_numpy(array) for each in embeddings.values() for array in each.values()]
+    samples = len(inputs[0])
+    rows = []
+    for present in presence:  # one subset at a time: tokens are large
+        here = torch.from_numpy(np.tile(present, (samples, 1)))
+        rows.append(call("the fusion head", fusion, [*inputs, here]))
     return {
-        task: out.numpy().reshape(len(presence), samples, -1)
-        for task, out in zip(fusion.tasks, outputs, strict=True)
+        task: np.stack([row[index].numpy() for row in rows])
+        for index, task in enumerate(fusion.tasks)
     }
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mmedge._optional import require
 from mmedge.errors import ArtefactError, ConfigError
 
-__all__ = ["check_finite", "digest_weights", "load_weights", "read_checkpoint"]
+__all__ = ["check_finite", "digest_weights", "load_weights", "read_checkpoint", "refuse_lazy"]
 
 _log = logging.getLogger(__name__)
 
@@ -65,21 +65,38 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], list[str]]:
     return _find_state(_read_torch(path), path)
 
 
-def check_finite(model: nn.Module, what: str) -> None:
-    """Refuse weights that are NaN or infinite."""
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            bad = int((~torch.isfinite(tensor)).sum())
+def check_finite(model: nn.Module) -> None:
+    """Refuse parameters that are NaN or infinite, and buffers that are NaN.
+
+    A buffer may hold an infinity on purpose: a causal mask does.
+    """
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        wrong = torch.isnan(tensor)
+        if isinstance(tensor, nn.Parameter):
+            wrong |= torch.isinf(tensor)
+        if bool(wrong.any()):
             raise ArtefactError(
-                f"{what}: weight {name!r} has {bad} of {tensor.numel()} values that are NaN or "
-                "infinite: the training diverged. Take an earlier checkpoint."
+                f"weight {name.removeprefix('part_')!r} has {int(wrong.sum())} of "
+                f"{tensor.numel()} values that are NaN or infinite: the training diverged. "
+                "Take an earlier checkpoint."
+            )
+
+
+def refuse_lazy(model: nn.Module) -> None:
+    """Refuse modules whose shapes are not known before their first run."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if nn.parameter.is_lazy(tensor):
+            raise ConfigError(
+                f"weight {name.removeprefix('part_')!r} has no shape yet (a Lazy module): run one "
+                "batch through the model in the recipe before it is returned"
             )
 
 
 def digest_weights(model: nn.Module) -> str:
     """SHA-256 over names, types, shapes and bytes of all parameters and buffers."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    tensors = {n: t for n, t in model.state_dict().items() if isinstance(t, Tensor)}
+    for name, tensor in sorted(tensors.items()):
         flat = tensor.detach().cpu().contiguous()
         digest.update(f"{name}\0{flat.dtype}\0{tuple(flat.shape)}\0".encode())
         digest.update(flat.reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -179,18 +196,19 @@ def _check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> Non
     expected = model.state_dict()
     missing, strange = _misfits(model, state)
     if missing or strange:
-        parts = [f"{path} belongs to another model than the recipe's:"]
-        if missing:
-            parts.append(f"{len(missing)} of {len(expected)} weights are missing ({missing[0]!r}")
-            parts.append("...)" if len(missing) > 1 else ")")
-        if strange:
-            parts.append(f"and {len(strange)} are unknown ({strange[0]!r}")
-            parts.append("...)." if len(strange) > 1 else ").")
-        parts.append("Does the recipe build the model that was trained?")
-        raise ArtefactError(" ".join(parts).replace(" ...)", " ...)").replace(" )", ")"))
+        raise ArtefactError(
+            f"{path} belongs to another model than the recipe's: of {len(expected)} weights "
+            f"{_some(missing)} missing, and {_some(strange)} unknown. Does the recipe build the "
+            "model that was trained?"
+        )
     for name, tensor in state.items():
         if tensor.shape != expected[name].shape:
             raise ArtefactError(
                 f"{path}: weight {name!r} has shape {tuple(tensor.shape)}, the recipe's model "
                 f"expects {tuple(expected[name].shape)}. Does the recipe use the training's sizes?"
             )
+
+
+def _some(names: list[str]) -> str:
+    more = ", ..." if len(names) > 1 else ""
+    return f"{len(names)} ({names[0]!r}{more}) are" if names else "none is"

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from mmedge.export import Encoder  # noqa: E402
-from mmedge.proof.verify import load_golden  # noqa: E402
+from mmedge.proof.trust import load_golden  # noqa: E402
 from mmedge.runtime.predictor import Predictor  # noqa: E402
 from mmedge.specs import Image, LogMel, Sound, Text  # noqa: E402
 from tests.export.recipes import (  # noqa: E402

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
 from mmedge.bundle import open_bundle  # noqa: E402
-from mmedge.proof.verify import load_golden  # noqa: E402
+from mmedge.proof.trust import load_golden  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

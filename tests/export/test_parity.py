@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 from mmedge.manifest import Tolerance
 from mmedge.models import AttentionFusion, ConcatenationFusion, GatedFusion
 from mmedge.proof.subsets import presence_rows
-from mmedge.proof.verify import load_golden
+from mmedge.proof.trust import load_golden
 from mmedge.runtime.predictor import Predictor
 
 pytestmark = pytest.mark.torch

@@ -182,8 +182,9 @@ def test_a_part_in_its_long_form_is_checked(part: Any, fields: Any, message: str
 @pytest.mark.parametrize("name", ["type", "values", "train"])
 def test_a_name_that_torch_keeps_for_itself_is_refused(tmp_path: Path, name: str) -> None:
     recipe = one_picture(modalities={name: PIXELS}, encoders={name: Flat()})
+    (tmp_path / "w.pt").write_bytes(b"any")
     with pytest.raises(ConfigError, match=f"'{name}' already exists.*rename that modality"):
-        export_to(tmp_path, recipe)
+        export_to(tmp_path, recipe, weights=(str(tmp_path / "w.pt"),))
 
 
 @pytest.mark.parametrize(

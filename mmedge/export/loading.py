@@ -1,0 +1,125 @@
+"""Find the user's recipe, import it, call it; say what is wrong on which of their lines."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from pydantic import ValidationError
+
+from mmedge.errors import ConfigError, MmedgeError
+from mmedge.export.recipe import Recipe
+from mmedge.manifest import first_complaint
+
+__all__ = ["load_recipe"]
+
+
+def load_recipe(where: str) -> Recipe:
+    """Find ``path.py:name`` or ``package.module:name`` and call it.
+
+    Raises:
+        ConfigError: it is not found, is not callable, fails, or returns something else.
+    """
+    place, colon, name = where.rpartition(":")
+    if not colon or not place or not name:
+        raise ConfigError(
+            f"the recipe {where!r} is not of the form FILE.py:FUNCTION or "
+            "PACKAGE.MODULE:FUNCTION, for example train/model.py:recipe"
+        )
+    with _importable(place):
+        module = _import(place)
+        recipe = _call(module, place, name)
+    if not isinstance(recipe, Recipe):
+        raise ConfigError(
+            f"recipe {where} returned a {type(recipe).__name__}; it has to return "
+            "mmedge.export.Recipe(modalities=..., encoders=..., fusion=..., tasks=...)"
+        )
+    file = getattr(module, "__file__", None)
+    folder = Path(file).absolute().parent if file else Path.cwd()
+    return Recipe(**{**vars(recipe), "folder": folder})
+
+
+@contextlib.contextmanager
+def _importable(place: str) -> Iterator[None]:
+    """Let a recipe import its neighbours, and from the current folder, as python would."""
+    folders = [str(Path.cwd())]
+    if place.endswith(".py"):
+        folders.insert(0, str(Path(place).absolute().parent))
+    sys.path[:0] = folders
+    try:
+        yield
+    finally:
+        for folder in folders:
+            if folder in sys.path:
+                sys.path.remove(folder)
+
+
+def _call(module: ModuleType, place: str, name: str) -> object:
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [k for k, v in vars(module).items() if callable(v) and k[0] != "_"]
+        raise ConfigError(
+            f"{place} has no function {name!r}; it has {', '.join(known) or 'no function at all'}"
+        )
+    try:
+        return function()
+    except MmedgeError:
+        raise
+    except (Exception, SystemExit) as exc:
+        raise ConfigError(f"recipe {place}:{name} failed: {_one_line(exc)}") from exc
+
+
+def _import(place: str) -> ModuleType:
+    try:
+        if not place.endswith(".py"):
+            return importlib.import_module(place)
+        return _import_file(Path(place))
+    except MmedgeError:
+        raise
+    except (Exception, SystemExit) as exc:  # a script that calls its main() and exits
+        raise ConfigError(f"{place} cannot be imported: {_one_line(exc)}") from exc
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ConfigError(f"there is no recipe file {path}")
+    # A name of its own: two files of the same name must not shadow each other.
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
+    name = f"mmedge_recipe_{path.stem}_{digest[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _one_line(exc: BaseException) -> str:
+    """Say what went wrong and on which line of the user's file."""
+    if isinstance(exc, ValidationError):
+        text = f"{exc.title}: {first_complaint(exc)}"
+    else:
+        text = f"{type(exc).__name__}: {str(exc).partition(chr(10))[0]}"
+    frames = [f for f in traceback.extract_tb(exc.__traceback__) if _is_theirs(f.filename)]
+    if isinstance(exc, SyntaxError) or not frames:  # a syntax error says its own line
+        return text
+    return f"{text} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
+
+
+def _is_theirs(filename: str) -> bool:
+    """Tell the user's files from Python's, installed packages' and this one."""
+    installed = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib"))
+    return filename != __file__ and not filename.startswith(("<frozen", *installed))
