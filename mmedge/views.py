@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from mmedge.demo import DemoResult
     from mmedge.proof import Parity, SubsetAccuracy
     from mmedge.runtime.offline import FilePrediction
+    from mmedge.specs import Spec
 
 __all__ = ["progress", "show_bundle", "show_demo", "show_parity", "show_predictions"]
 
@@ -25,9 +28,11 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-_out = _Console()
+# Without a terminal nobody can widen the window: room for every table.
+_out = _Console(width=None if sys.stdout.isatty() else 120)
 _err = Console(stderr=True)
 _BAR = 12
+_LONG = 240  # characters of one field
 
 
 @contextlib.contextmanager
@@ -73,10 +78,12 @@ def show_parity(parity: Parity, *, title: str) -> None:
 
 def show_bundle(bundle: Bundle) -> None:
     """Print what a bundle holds."""
+    from mmedge.proof.absence import read_absence
+
     manifest = bundle.manifest
     made = ", ".join(f"{name} {version}" for name, version in manifest.made_by.items())
     golden = manifest.golden
-    _out.print(f"[bold]{escape(manifest.name)}[/]  {bundle.digest[:12]}  made by {made}")
+    _out.print(f"[bold]{escape(manifest.name)}[/]  {bundle.digest[:12]}  made by {escape(made)}")
     table = Table(title="modalities, in the order of presence", title_justify="left")
     for column in ("name", "kind", "sees", "gives"):
         table.add_column(column)
@@ -86,14 +93,8 @@ def show_bundle(bundle: Bundle) -> None:
         gives = ", ".join(f"{o.name}{_shape(o.shape)}" for o in graph.outputs)
         table.add_row(name, manifest.modalities[name].kind, escape(sees), escape(gives))
     _out.print(table)
-    table = Table(title="tasks", title_justify="left")
-    for column in ("name", "kind", "answers"):
-        table.add_column(column)
-    for name, task in manifest.tasks.items():
-        names = task.names if task.kind == "regression" else task.labels
-        shown = ", ".join(names[:12]) + (f" ... ({len(names)})" if len(names) > 12 else "")
-        table.add_row(name, task.kind, escape(shown))
-    _out.print(table)
+    for name, spec in (*manifest.modalities.items(), *manifest.tasks.items()):
+        _out.print(f"[bold]{name}[/]: {escape(_declared(spec))}", highlight=False)
     table = Table(title="plans", title_justify="left")
     for column in ("name", "target", "size", "graphs"):
         table.add_column(column)
@@ -101,7 +102,15 @@ def show_bundle(bundle: Bundle) -> None:
         size = sum(ref.bytes for ref in plan.graphs.values())
         table.add_row(name, plan.target, f"{size / 1e6:.2f} MB", ", ".join(plan.graphs))
     _out.print(table)
-    _out.print(f"golden samples: {golden.samples} of {golden.source}", highlight=False)
+    allowed = manifest.plans["fp32"].tolerances["cpu"]
+    _out.print(
+        f"weights {manifest.weights_sha256[:12]}; "
+        f"golden samples: {golden.samples} of {golden.source}; "
+        f"allowed on a CPU: {allowed.absolute:g} + {allowed.relative:g} x |reference|; "
+        f"reports: {', '.join(manifest.reports) or 'none'}",
+        highlight=False,
+    )
+    _show_absence(read_absence(bundle))
     if golden.source == "clips":
         _out.print("[yellow]These are real clips: whoever has the bundle has them.[/]")
 
@@ -146,6 +155,29 @@ def _show_accuracy(rows: Iterable[SubsetAccuracy]) -> None:
         table.add_row(
             row.present, f"{row.accuracy:.1%}", _bar(row.accuracy), f"{row.correct} / {row.samples}"
         )
+    _out.print(table)
+
+
+def _declared(spec: Spec) -> str:
+    """Write what was declared and is not a default, as in the recipe."""
+    fields = spec.model_dump(exclude_defaults=True)
+    parts = []
+    for key, value in fields.items():
+        text = json.dumps(value)
+        parts.append(f"{key}={text if len(text) <= _LONG else text[:_LONG] + '...'}")
+    return f"{type(spec).__name__}({', '.join(parts)})"
+
+
+def _show_absence(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print how far each absence moves the answers, as the export measured it."""
+    if not rows:
+        return
+    table = Table(title="with only these present, the answers move by", title_justify="left")
+    for column in ("present", "task", "mean change", "same label"):
+        table.add_column(column)
+    for row in rows:
+        same = f"{row['agreement']:.0%}" if "agreement" in row else ""
+        table.add_row(row["present"], row["task"], f"{row['change']:.3g}", same)
     _out.print(table)
 
 

@@ -28,16 +28,18 @@ def figures(
         snr_db: float64 ``[N]``; infinite without noise, NaN where nothing is spoken.
 
     Returns:
-        ``subsets``: subset -> accuracy over all samples, 0..1; ``mic`` and ``all``:
-        accuracy over the ``clean`` and the ``noisy`` words.
+        ``accuracy``: subset -> share that is right of all samples, 0..1; and the same of
+        the clean and of the noisy words: ``mic_clean``, ``mic_noisy``, ``all_clean``,
+        ``all_noisy``.
     """
     spoken = label != NOTHING
     rows = {"clean": spoken & np.isposinf(snr_db), "noisy": spoken & np.isfinite(snr_db)}
-    split = {
-        name: {what: float(hits[subset][where].mean()) for what, where in rows.items()}
+    words = {
+        f"{name}_{what}": float(hits[subset][where].mean())
         for name, subset in (("mic", "mic"), ("all", "camera+mic+hint"))
+        for what, where in rows.items()
     }
-    return {"subsets": {name: float(each.mean()) for name, each in hits.items()}, **split}
+    return {"accuracy": {name: float(each.mean()) for name, each in hits.items()}, **words}
 
 
 def mean(trees: Sequence[Any]) -> Any:

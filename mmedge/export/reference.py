@@ -15,7 +15,7 @@ from mmedge.export.modules import EncoderGraph, FusionGraph
 from mmedge.export.watch import watching
 from mmedge.proof.golden import Golden, Raw
 from mmedge.proof.parity import FP32, compare
-from mmedge.proof.subsets import presence_rows
+from mmedge.proof.subsets import presence_rows, row_name
 from mmedge.runtime.preprocess import Preprocessor
 
 __all__ = ["Reference", "call", "embedding_names", "run_golden"]
@@ -70,9 +70,7 @@ def encode(
     seen = None
     if graph.front_end is not None:
         seen = call(f"the front-end of {name!r}", graph.front_end, raw)[0]
-    outputs = call(f"encoder {name!r}", graph, raw)
-    _refuse_nan(f"encoder {name!r}", graph, raw, outputs)
-    return seen, outputs
+    return seen, call(f"encoder {name!r}", graph, raw)
 
 
 def call(what: str, module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -91,6 +89,7 @@ def call(what: str, module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor
             "eval mode (dropout with training=True, or sampling). A prediction that cannot be "
             "repeated cannot be proven; make it deterministic in eval mode."
         )
+    _refuse_nan(what, module, inputs, first)  # before the next: NaN agrees with nothing
     _refuse_coupling(what, module, inputs, first)
     return first
 
@@ -174,7 +173,8 @@ def _fuse(
     rows = []
     for present in presence:  # one subset at a time: tokens are large
         here = torch.from_numpy(np.tile(present, (samples, 1)))
-        rows.append(call("the fusion head", fusion, [*inputs, here]))
+        what = f"with {row_name(tuple(embeddings), present)} present the fusion head"
+        rows.append(call(what, fusion, [*inputs, here]))
     return {
         task: np.stack([row[index].numpy() for row in rows])
         for index, task in enumerate(fusion.tasks)

@@ -104,9 +104,11 @@ def test_figures_tell_clean_from_noisy_and_leave_silence_out() -> None:
         "camera+mic+hint": np.array([True, True, True, False]),
     }
     assert figures(hits, label, snr_db) == {
-        "subsets": {"mic": 0.5, "camera+mic+hint": 0.75},
-        "mic": {"clean": 0.5, "noisy": 0.0},
-        "all": {"clean": 1.0, "noisy": 1.0},
+        "accuracy": {"mic": 0.5, "camera+mic+hint": 0.75},
+        "mic_clean": 0.5,
+        "mic_noisy": 0.0,
+        "all_clean": 1.0,
+        "all_noisy": 1.0,
     }
 
 

@@ -93,6 +93,11 @@ class FixesTheBatch(nn.Module):
         return x.view(2, -1)
 
 
+class FixesTheTracedBatch(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x.view(2, -1) if torch.compiler.is_exporting() else x
+
+
 class Mixes(nn.Module):
     """Every row depends on its neighbours in the batch."""
 
@@ -121,8 +126,13 @@ REFUSED: Mapping[str, tuple[type[nn.Module], type[MmedgeError], str]] = {
     "inverse": (Inverse, IncompatibleError, f"{MIDDLE} needs aten.linalg_inv_ex, which has no"),
     "branch": (Branches, IncompatibleError, f"{MIDDLE}: GuardOnDataDependentSymNode"),
     "value": (ReadsAValue, IncompatibleError, f"{MIDDLE}: "),
-    "fixed batch": (FixesTheBatch, IncompatibleError, "'frames' came out with shape [2, 4, 4, 3]"),
-    "rows that mix": (Mixes, ProofError, "parity failed at camera/embedding: sample 0, batch 1"),
+    "fixed batch": (FixesTheBatch, ConfigError, "'camera' fails on inputs of shape float32(1, 3"),
+    "batch fixed by tracing": (
+        FixesTheTracedBatch,
+        IncompatibleError,
+        "encoder 'camera': tensor 'frames' came out with shape [2, 4, 4, 3]: the batch (axis 0)",
+    ),
+    "rows that mix": (Mixes, ProofError, "'camera' answers a sample differently alone than in a"),
     "another number": (Lies, ProofError, "parity failed at camera/embedding: sample"),
     "infinity": (Unbounded, ProofError, "gives NaN, first in its module 'encoder.last'"),
 }
@@ -193,7 +203,9 @@ def test_a_random_head_is_named(tmp_path: Path) -> None:
         export_to(tmp_path, one_picture(head=head))
 
 
-@pytest.mark.parametrize("middle", [Lies, FixesTheBatch, Forced], ids=["proof", "graph", "random"])
+@pytest.mark.parametrize(
+    "middle", [Lies, FixesTheTracedBatch, Forced], ids=["proof", "graph", "random"]
+)
 def test_a_failed_export_leaves_the_old_bundle_as_it_was(
     tmp_path: Path, middle: type[nn.Module], good: Path
 ) -> None:
