@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from mmedge._closing import Closing
 from mmedge.bundle import Bundle, open_bundle
 from mmedge.errors import ArtefactError, ConfigError, ProofError
 from mmedge.manifest import FUSION, PRESENCE, Manifest
@@ -27,7 +27,7 @@ MAX_ROWS = 64
 """Rows of the fusion head per call: tokens are large, and a row a coalition are many."""
 
 
-class Predictor:
+class Predictor(Closing):
     """A model that runs here. It holds sessions: close it, or use it in a ``with``.
 
     >>> with Predictor.open("digits.mmedge") as predictor:  # doctest: +SKIP
@@ -189,17 +189,6 @@ class Predictor:
         """Give back what the backends hold."""
         while self._graphs:
             self._graphs.popitem()[1].close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _blank(self, name: str, batch: int) -> Array:
         """Give zeros for an absent input of the fusion head."""

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from mmedge.specs.base import Floats, Spec
+from mmedge.specs.base import Floats
+from mmedge.specs.windowed import Windowed
 
 __all__ = ["Signal"]
 
 
-class Signal(Spec):
+class Signal(Windowed):
     """A window of numbers sampled at a fixed rate: an accelerometer, a current, a radar.
 
     The graph's input is float32 ``values`` ``[B, samples, channels]``, in the sensor's own
@@ -29,30 +30,11 @@ class Signal(Spec):
 
     kind: Literal["signal"] = "signal"
     channels: Annotated[int, Field(ge=1, le=4096)]
-    rate_hz: Annotated[int, Field(ge=1, le=1_000_000)]
-    window_ms: Annotated[int, Field(ge=1, le=3_600_000)]
-    hop_ms: Annotated[int, Field(ge=1, le=3_600_000)]
     mean: Floats = (0.0,)
     std: Floats = (1.0,)
 
-    @property
-    def samples(self) -> int:
-        """Samples per window."""
-        return self.rate_hz * self.window_ms // 1000
-
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for field in ("window_ms", "hop_ms"):
-            if self.rate_hz * getattr(self, field) % 1000:
-                raise ValueError(
-                    f"{field}={getattr(self, field)} at rate_hz={self.rate_hz} is not a whole "
-                    "number of samples; choose another length"
-                )
-        if self.hop_ms > self.window_ms:
-            raise ValueError(
-                f"hop_ms={self.hop_ms} must lie in 1..{self.window_ms} (window_ms): a longer "
-                "hop would skip samples"
-            )
         for field in ("mean", "std"):
             if len(getattr(self, field)) not in (1, self.channels):
                 raise ValueError(f"{field} has {len(getattr(self, field))} values; give 1 or all")

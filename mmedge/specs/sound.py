@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from mmedge.specs.base import Spec
 from mmedge.specs.log_mel import LogMel
+from mmedge.specs.windowed import Windowed
 
 __all__ = ["Sound"]
 
 
-class Sound(Spec):
+class Sound(Windowed):
     """A window of sound as the encoder was trained on it.
 
     The graph's input is float32 PCM in [-1, 1], ``[B, samples]`` for one channel and
@@ -33,29 +33,11 @@ class Sound(Spec):
     kind: Literal["sound"] = "sound"
     rate_hz: Annotated[int, Field(ge=1000, le=384_000)]
     channels: Annotated[int, Field(ge=1, le=64)] = 1
-    window_ms: Annotated[int, Field(ge=1, le=600_000)]
-    hop_ms: Annotated[int, Field(ge=1, le=600_000)]
     log_mel: LogMel | None = None
     downmix: Literal["mean", "first"] | None = None
 
-    @property
-    def samples(self) -> int:
-        """Samples per window and channel."""
-        return self.rate_hz * self.window_ms // 1000
-
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for field in ("window_ms", "hop_ms"):
-            if self.rate_hz * getattr(self, field) % 1000:
-                raise ValueError(
-                    f"{field}={getattr(self, field)} at rate_hz={self.rate_hz} is not a whole "
-                    "number of samples; choose another length"
-                )
-        if self.hop_ms > self.window_ms:
-            raise ValueError(
-                f"hop_ms={self.hop_ms} must lie in 1..{self.window_ms} (window_ms): a longer "
-                "hop would skip samples"
-            )
         mel = self.log_mel
         if mel is not None:
             if mel.high_hz is not None and mel.high_hz > self.rate_hz / 2:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from typing_extensions import Self
 
+from mmedge._closing import Closing
 from mmedge._optional import require
 from mmedge.errors import ArtefactError, ConfigError, IncompatibleError
 from mmedge.manifest import first_complaint
@@ -29,7 +28,7 @@ _DTYPES: dict[str, DType] = {
 }
 
 
-class OnnxRuntimeCpu:
+class OnnxRuntimeCpu(Closing):
     """One session of ONNX Runtime's CPU provider."""
 
     kind: Literal["cpu", "gpu"] = "cpu"
@@ -87,17 +86,6 @@ class OnnxRuntimeCpu:
     def close(self) -> None:
         """Give the session's memory back."""
         self._session = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def check_feeds(what: str, spec: GraphSpec, feeds: Arrays) -> None:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from mmedge._closing import Closing
 from mmedge._optional import require
 from mmedge.errors import SourceError
 
@@ -45,7 +46,7 @@ def check_file(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-class Container:
+class Container(Closing):
     """An open media file. Close it, or use it in a ``with``.
 
     Attributes:
@@ -114,12 +115,6 @@ class Container:
     def close(self) -> None:
         """Close the file; doing so again does nothing."""
         self._av.close()
-
-    def __enter__(self) -> Container:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 @contextmanager

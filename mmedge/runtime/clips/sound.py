@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mmedge._closing import Closing
 from mmedge.errors import ResourceError, SourceError
 from mmedge.runtime.clips.container import Container
 from mmedge.runtime.preprocess.sound import Pcm
@@ -49,7 +50,7 @@ class SoundBlock:
         return self.time_ns + self.pcm.duration_ns
 
 
-class SoundFile:
+class SoundFile(Closing):
     """An open sound file. Close it, or use it in a ``with``.
 
     Args:
@@ -125,12 +126,6 @@ class SoundFile:
     def close(self) -> None:
         """Close the file; doing so again does nothing."""
         self._container.close()
-
-    def __enter__(self) -> SoundFile:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 def open_sound(path: str | os.PathLike[str]) -> SoundFile:

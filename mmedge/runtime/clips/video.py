@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mmedge._closing import Closing
 from mmedge.errors import ResourceError, SourceError
 from mmedge.runtime.clips.container import Container, decoding
 from mmedge.runtime.clips.picture import MAX_PIXELS
@@ -56,7 +57,7 @@ class VideoFrame:
         return int(self._frame.width * self._frame.height * 3)
 
 
-class VideoFile:
+class VideoFile(Closing):
     """An open video. Close it, or use it in a ``with``.
 
     Args:
@@ -101,12 +102,6 @@ class VideoFile:
     def close(self) -> None:
         """Close the file; doing so again does nothing."""
         self._container.close()
-
-    def __enter__(self) -> VideoFile:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 def open_video(path: str | os.PathLike[str]) -> VideoFile:
