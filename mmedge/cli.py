@@ -98,6 +98,9 @@ def export(
         str, typer.Option(help="What travels with the bundle: 'seeded' noise, or your 'clips'.")
     ] = "seeded",
     samples: Annotated[int, typer.Option(help="Golden samples in the bundle.")] = 4,
+    only: Annotated[
+        str | None, typer.Option(help="Replace one encoder, or 'fusion', in the existing bundle.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     as_json: JsonOpt = False,
 ) -> None:
@@ -119,6 +122,7 @@ def export(
                 golden=cast("Golden", golden),  # checked there
                 samples=samples,
                 replace=force,
+                only=only,
             ),
             on_stage,
         )

@@ -24,6 +24,8 @@ class ExportConfig:
         samples: golden samples in the bundle.
         replace: replace an existing bundle.
         seed: of the seeded inputs.
+        only: the one encoder (by modality) or ``fusion`` to replace in the existing bundle;
+            its other graphs stay as they are, to the byte.
     """
 
     out: Path
@@ -33,6 +35,7 @@ class ExportConfig:
     samples: int = 4
     replace: bool = False
     seed: int = 0
+    only: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.samples <= 1024:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -43,7 +42,7 @@ from mmedge.proof.verify import FRONT_END
 from mmedge.runtime.clips import read_clips
 from mmedge.runtime.preprocess import Pcm, Preprocessor, make_preprocessor
 from mmedge.runtime.windows import iter_windows
-from mmedge.specs import Modality, Text
+from mmedge.specs import GraphSpec, Modality, Text
 
 __all__ = ["Draft", "fusion_inputs"]
 
@@ -63,7 +62,7 @@ class Draft:
         self._recipe = recipe
         self._config = config
         self._files: dict[str, bytes] = {}
-        self._graphs: dict[str, tuple[FileRef, onnx.ModelProto]] = {}
+        self._graphs: dict[str, tuple[FileRef, GraphSpec]] = {}
         self._tokenizers: dict[str, FileRef] = {}
         self.modalities = {name: self._adopt(name, m) for name, m in recipe.modalities.items()}
         self.preprocessors: dict[str, Preprocessor] = {
@@ -100,24 +99,25 @@ class Draft:
             encoders, FusionGraph(head, columns, self._recipe.tasks, defaults).eval()
         ), notes
 
-    def add_encoder(self, name: str, graph: EncoderGraph, golden: Golden) -> None:
-        """Export one modality's graph."""
-        outputs = ["embedding" if golden.embeddings[name][name].ndim == 2 else "tokens"]
-        outputs += [TOKENS_MASK] if graph.has_mask else []
-        taps = {} if graph.front_end is None else {FRONT_END: FRONT_END}
-        self._add(
-            name, to_onnx(f"encoder {name!r}", graph, _pair(golden.inputs[name]), outputs, taps)
-        )
+    def add(self, name: str, reference: Reference, golden: Golden) -> None:
+        """Export one graph: a modality's, or the fusion head's."""
+        if name == FUSION:
+            inputs, outputs = fusion_inputs(golden), list(self._recipe.tasks)
+            model = to_onnx("the fusion head", reference.fusion, _pair(inputs), outputs)
+        else:
+            graph = reference.encoders[name]
+            outputs = ["embedding" if golden.embeddings[name][name].ndim == 2 else "tokens"]
+            outputs += [TOKENS_MASK] if graph.has_mask else []
+            taps = {} if graph.front_end is None else {FRONT_END: FRONT_END}
+            model = to_onnx(f"encoder {name!r}", graph, _pair(golden.inputs[name]), outputs, taps)
+        data = model.SerializeToString(deterministic=True)
+        self._graphs[name] = (self._file(name, ".onnx", data), signature(model))
 
-    def add_fusion(self, reference: Reference, golden: Golden) -> None:
-        """Export the fusion head."""
-        model = to_onnx(
-            "the fusion head",
-            reference.fusion,
-            _pair(fusion_inputs(golden)),
-            list(self._recipe.tasks),
-        )
-        self._add(FUSION, model)
+    def keep(self, name: str, bundle: Bundle) -> None:
+        """Take a graph over from an existing bundle, as it is."""
+        ref = bundle.manifest.plans["fp32"].graphs[name]
+        self._files[ref.name] = bundle.read(ref)
+        self._graphs[name] = (ref, bundle.manifest.graphs[name])
 
     def unproven(self, golden: Golden) -> Bundle:
         """Put the bundle together in memory, to prove it on these samples."""
@@ -149,7 +149,7 @@ class Draft:
             presence=tuple(self.modalities),
             modalities=self.modalities,
             tasks=dict(recipe.tasks),
-            graphs={name: signature(model) for name, (_, model) in self._graphs.items()},
+            graphs={name: spec for name, (_, spec) in self._graphs.items()},
             plans={
                 "fp32": Plan(
                     precision="fp32",
@@ -165,10 +165,6 @@ class Draft:
             reports=reports,
         )
         return Bundle.in_memory(manifest, dict(self._files))
-
-    def _add(self, name: str, model: onnx.ModelProto) -> None:
-        data = model.SerializeToString(deterministic=True)
-        self._graphs[name] = (self._file(name, ".onnx", data), model)
 
     def _file(self, stem: str, suffix: str, data: bytes) -> FileRef:
         ref = file_ref(stem, suffix, data)

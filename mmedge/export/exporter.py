@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from mmedge.bundle import Bundle, check_target, save_bundle
+from mmedge.bundle import Bundle, check_target, open_bundle, save_bundle
 from mmedge.errors import ConfigError, ProofError
 from mmedge.export.config import ExportConfig
 from mmedge.export.diagnosis import first_difference
@@ -48,32 +48,53 @@ def export_bundle(
         IncompatibleError: a module cannot become a graph that TensorRT 10.3 imports.
         ProofError: a graph's numbers are not the trained model's. Nothing is written.
     """
-    check_target(config.out, replace=config.replace)
+    check_target(config.out, replace=config.replace or config.only is not None)
     on_stage("weights")
     notes = _load(recipe, config.weights)
     draft = Draft(recipe, config)
+    kept = _kept(draft, recipe, config)
+    if kept is not None and len(kept.manifest.plans) > 1:
+        others = [name for name in kept.manifest.plans if name != "fp32"]
+        notes.append(f"plans {', '.join(others)} held the old {config.only}: calibrate again")
     on_stage("samples")
     proof_raws, shipped_raws = draft.samples()
     reference, absent_notes = draft.reference(proof_raws)
     golden = run_golden(reference, proof_raws, draft.preprocessors)
-    for name in recipe.modalities:
+    for name in (*recipe.modalities, FUSION):
+        if kept is not None and name != config.only:
+            draft.keep(name, kept)
+            continue
         on_stage(f"graph {name}")
-        draft.add_encoder(name, reference.encoders[name], golden)
-    on_stage(f"graph {FUSION}")
-    draft.add_fusion(reference, golden)
+        draft.add(name, reference, golden)
     on_stage("parity")
     parity = replace(
-        _prove(draft, reference, golden),
+        _prove(draft, reference, golden, config.only),
         inputs="clips" if config.clips else "seeded",
         notes=(*notes, *absent_notes, *reference.fusion.notes),
     )
     shipped = golden
     if shipped_raws is not proof_raws:
         shipped = run_golden(reference, shipped_raws, draft.preprocessors)
-        _prove(draft, reference, shipped)
+        _prove(draft, reference, shipped, config.only)
     on_stage("write")
     bundle = draft.finish(shipped, golden, parity)
-    return Exported(save_bundle(bundle, config.out, replace=config.replace), parity)
+    return Exported(save_bundle(bundle, config.out, replace=config.out.exists()), parity)
+
+
+def _kept(draft: Draft, recipe: Recipe, config: ExportConfig) -> Bundle | None:
+    """Open the bundle that one part is to be replaced in, if that was asked for."""
+    if config.only is None:
+        return None
+    if config.only not in recipe.parts():
+        raise ConfigError(f"--only {config.only!r} is none of the parts {sorted(recipe.parts())}")
+    bundle = open_bundle(config.out)
+    if bundle.manifest.modalities != draft.modalities:
+        raise ConfigError(
+            f"{config.out} sees {', '.join(bundle.manifest.modalities)}; the recipe names other "
+            f"modalities ({', '.join(draft.modalities)}) or other parameters. Export it whole, "
+            "without --only."
+        )
+    return bundle
 
 
 def _load(recipe: Recipe, weights: tuple[str, ...]) -> list[str]:
@@ -109,13 +130,20 @@ def _load(recipe: Recipe, weights: tuple[str, ...]) -> list[str]:
     return notes
 
 
-def _prove(draft: Draft, reference: Reference, golden: Golden) -> Parity:
+def _prove(draft: Draft, reference: Reference, golden: Golden, only: str | None) -> Parity:
     """Hold the graphs against torch, in memory, before anything is written."""
     parity = verify(draft.unproven(golden))
     failure = parity.first_failure
-    if failure is not None:
-        raise ProofError(f"{_describe(failure)} {_blame(failure, reference, golden)}")
-    return parity
+    if failure is None:
+        return parity
+    graph = failure.point.partition("/")[0]
+    if only not in (None, graph) and graph in draft.modalities:
+        raise ProofError(
+            f"{_describe(failure)} The bundle's encoder {graph!r} is not the recipe's: --only "
+            f"{only} leaves it as it is. Give the weights that it was exported from, or export "
+            "the whole bundle."
+        )
+    raise ProofError(f"{_describe(failure)} {_blame(failure, reference, golden)}")
 
 
 def _describe(finding: Finding) -> str:
