@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mmedge.bundle import Bundle, open_bundle
-from mmedge.proof.verify import load_golden
+from mmedge.proof.trust import load_golden
 from mmedge.runtime.backends import BACKENDS
 from mmedge.runtime.predictor import Predictor
 

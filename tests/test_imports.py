@@ -59,3 +59,22 @@ def test_help_loads_nothing_heavy() -> None:
     done = run(HELP + REPORT)
     assert (done.returncode, done.stderr) == (0, "heavy:\n")
     assert "export" in done.stdout
+
+
+PREDICT = """
+import runpy, sys
+sys.argv = ["mmedge", "predict", "mmedge/demo/digits.mmedge", "mmedge/demo/clip.mkv", "--json"]
+try:
+    runpy.run_module("mmedge", run_name="__main__", alter_sys=True)
+except SystemExit as exc:
+    if exc.code not in (None, 0):
+        raise
+"""
+
+
+def test_predicting_loads_neither_torch_nor_onnx() -> None:
+    done = run(PREDICT + REPORT)
+    assert done.returncode == 0
+    assert set(done.stderr.split()[1:]) & {"torch", "onnx"} == set()
+    assert "onnxruntime" in done.stderr
+    assert len(done.stdout.splitlines()) == 51

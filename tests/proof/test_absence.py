@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from mmedge.proof.absence import cost_of_absence
-from mmedge.proof.verify import load_golden
+from mmedge.proof.trust import load_golden
 from mmedge.specs import Classification, Regression
 from tests.fakes import linear_bundle
 

@@ -11,7 +11,7 @@ import pytest
 from mmedge.bundle import Bundle
 from mmedge.errors import ArtefactError
 from mmedge.proof.golden import Golden
-from mmedge.proof.verify import load_golden
+from mmedge.proof.trust import load_golden
 from mmedge.runtime.preprocess import Pcm
 from tests.fakes import linear_bundle, with_golden
 

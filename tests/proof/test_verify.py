@@ -14,7 +14,8 @@ from mmedge.bundle import Bundle, save_bundle
 from mmedge.errors import ArtefactError, ConfigError, ProofError
 from mmedge.manifest import FUSION
 from mmedge.proof.parity import Parity
-from mmedge.proof.verify import load_golden, verify
+from mmedge.proof.trust import load_golden
+from mmedge.proof.verify import verify
 from tests.fakes import NAMES, encoder_graph, head_graph, linear_bundle, with_golden, with_graph
 
 Run = Callable[..., tuple[int, str, str]]
