@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
@@ -111,7 +112,8 @@ def export(
     from mmedge import views
     from mmedge.export import ExportConfig, export_bundle, load_recipe
 
-    with views.progress() as on_stage:
+    # What the user's own code prints is a message; stdout holds the result.
+    with contextlib.redirect_stdout(sys.stderr), views.progress() as on_stage:
         on_stage("recipe")
         exported = export_bundle(
             load_recipe(recipe),
