@@ -189,6 +189,12 @@ def predict(
     clips: Annotated[
         Path | None, typer.Option(help="JSON lines, one clip each, instead of files.")
     ] = None,
+    prompts: Annotated[
+        list[str] | None, typer.Option(help="A text to choose from, in a matching task; repeat it.")
+    ] = None,
+    template: Annotated[
+        str, typer.Option(help="Sentence around each prompt, with {} in its place.")
+    ] = "{}",
     every_ms: Annotated[int, typer.Option(help="Hop along a video without sound.")] = 250,
     downmix: Annotated[
         str | None, typer.Option(help="'mean' or 'first': how stereo becomes mono.")
@@ -208,6 +214,8 @@ def predict(
 
     opened = downmixed(open_bundle(bundle), downmix)
     with Predictor(opened, backend=backend, plan=plan) as predictor:
+        if prompts:
+            predictor.set_prompts(prompts, template)
         predictions = predict_inputs(
             predictor, inputs or [], text=text, clips=clips, every_ms=every_ms
         )

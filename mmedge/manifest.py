@@ -15,7 +15,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from typing_extensions import Self
 
 from mmedge.errors import ArtefactError, IncompatibleError
-from mmedge.specs import GraphSpec, Modality, Name, Note, Spec, Task
+from mmedge.specs import GraphSpec, Matching, Modality, Name, Note, Spec, Task
 
 __all__ = [
     "FUSION",
@@ -152,6 +152,9 @@ class Manifest(Spec):
         fused = [name for each in self.presence for name in self.encoder_outputs(each).values()]
         _same("inputs of fusion", {i.name for i in self.graphs[FUSION].inputs}, {*fused, PRESENCE})
         _same("outputs of fusion", {o.name for o in self.graphs[FUSION].outputs}, set(self.tasks))
+        for name, task in self.tasks.items():
+            if isinstance(task, Matching) and not set(task.between) <= names:
+                raise ValueError(f"tasks.{name} is between {task.between}, which are not all there")
         by_name: dict[str, FileRef] = {}
         for ref in self.files:
             if ref.name == "manifest.json":

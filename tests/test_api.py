@@ -13,6 +13,7 @@ PROMISED = [
     "Classification",
     "Image",
     "LogMel",
+    "Matching",
     "MultiLabel",
     "Pcm",
     "Prediction",

@@ -17,6 +17,7 @@ from mmedge.specs import (
     NAME_PATTERN,
     Classification,
     Image,
+    Matching,
     Modality,
     MultiLabel,
     Regression,
@@ -119,13 +120,19 @@ class Recipe:
             raise ConfigError(f"name {self.name!r}: use letters, digits, '.', '_' and '-'")
         _check_names(self.modalities, self.tasks)
         _check_types("modalities", self.modalities, (Image, Sound, Text, Signal))
-        _check_types("tasks", self.tasks, (Classification, MultiLabel, Regression))
+        _check_types("tasks", self.tasks, (Classification, MultiLabel, Regression, Matching))
         _check_types("encoders", self.encoders, (nn.Module, Encoder))
         if not isinstance(self.fusion, (nn.Module, Fusion)):
             raise ConfigError(
                 f"fusion is a {type(self.fusion).__name__}; give a torch.nn.Module, or "
                 "mmedge.export.Fusion(module=...)"
             )
+        for name, task in self.tasks.items():
+            if isinstance(task, Matching) and not set(task.between) <= set(self.modalities):
+                raise ConfigError(
+                    f"task {name!r} is between {' and '.join(task.between)}, but the "
+                    f"modalities are {', '.join(self.modalities)}"
+                )
         if set(self.encoders) != set(self.modalities):
             raise ConfigError(
                 f"encoders are given for {sorted(self.encoders)} but the modalities are "

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmedge.specs import Classification, MultiLabel, Regression, Task
+from mmedge.errors import ProofError
+from mmedge.specs import Classification, Matching, MultiLabel, Regression, Task
 
-__all__ = ["Prediction", "TaskPrediction", "read_task", "task_scores", "winner"]
+__all__ = ["Prediction", "TaskPrediction", "read_task", "refuse_nan", "task_scores", "winner"]
 
 Floats = NDArray[np.float64]
 
@@ -81,7 +82,7 @@ def task_scores(task: Task, outputs: NDArray[np.generic]) -> Floats:
         values = values / task.temperature
         weights = np.exp(values - values.max(axis=-1, keepdims=True))
         return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
-    if isinstance(task, MultiLabel):
+    if isinstance(task, (MultiLabel, Matching)):
         return np.asarray(0.5 * (1 + np.tanh(0.5 * values)))  # the logistic, without overflow
     return values * task.scale + task.offset
 
@@ -108,7 +109,7 @@ def read_task(
     if isinstance(task, Classification):
         best = names[int(scores.argmax())]
         label = best if table[best] >= task.threshold else None
-    elif isinstance(task, MultiLabel):
+    elif isinstance(task, (MultiLabel, Matching)):
         labels = tuple(
             name
             for name, limit in zip(names, _thresholds(task), strict=True)
@@ -123,12 +124,26 @@ def read_task(
     )
 
 
+def refuse_nan(outputs: Mapping[str, NDArray[np.generic]]) -> None:
+    """Refuse a head's answers that are no numbers.
+
+    Raises:
+        ProofError: NaN or infinity in the output of a task.
+    """
+    for task, output in outputs.items():
+        if not np.isfinite(output).all():
+            raise ProofError(
+                f"the model answers task {task!r} with NaN or infinity. Is the input in the range "
+                "that it was trained on? 'mmedge verify' tells whether the bundle is sound here."
+            )
+
+
 def task_names(task: Task) -> Sequence[str]:
     """Labels or quantities, in the order of the head's outputs."""
     return task.names if isinstance(task, Regression) else task.labels
 
 
-def _thresholds(task: MultiLabel) -> Sequence[float]:
+def _thresholds(task: MultiLabel | Matching) -> Sequence[float]:
     one_for_all = len(task.thresholds) == 1
     return task.thresholds * len(task.labels) if one_for_all else task.thresholds
 

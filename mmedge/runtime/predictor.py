@@ -12,19 +12,17 @@ from typing_extensions import Self
 
 from mmedge._closing import Closing
 from mmedge.bundle import Bundle, open_bundle
-from mmedge.errors import ArtefactError, ConfigError, ProofError
+from mmedge.errors import ArtefactError, ConfigError
 from mmedge.manifest import FUSION, PRESENCE, Manifest
 from mmedge.runtime.backends import Arrays, Backend, open_backend
-from mmedge.runtime.contributions import coalitions, conflict, shares
-from mmedge.runtime.prediction import Prediction, TaskPrediction, read_task, task_scores, winner
+from mmedge.runtime.decision import decide
+from mmedge.runtime.prediction import Prediction
 from mmedge.runtime.preprocess import make_preprocessor
-from mmedge.specs import Classification, Task
+from mmedge.runtime.prompts import Prompts, make_prompts
 
 __all__ = ["Predictor"]
 
 Array = NDArray[np.generic]
-MAX_ROWS = 64
-"""Rows of the fusion head per call: tokens are large, and a row a coalition are many."""
 
 
 class Predictor(Closing):
@@ -73,6 +71,7 @@ class Predictor(Closing):
             name: make_preprocessor(name, spec, _tokenizer(bundle, name))
             for name, spec in manifest.modalities.items()
         }
+        self._prompts: Prompts | None = None
         self._graphs: dict[str, Backend] = {}
         try:
             for name, ref in manifest.plans[plan].graphs.items():
@@ -174,16 +173,26 @@ class Predictor(Closing):
         self, embeddings: Arrays, presence: NDArray[np.bool_], *, explain: bool = True
     ) -> list[Prediction]:
         """Turn embeddings into predictions; shapes as in `fuse`."""
-        names = self.manifest.presence
-        some: NDArray[np.bool_] = np.asarray(presence.any(axis=1))
-        answers = iter(self._answers(embeddings, presence, some, explain) if some.any() else ())
-        return [
-            Prediction(
-                tasks=next(answers) if asked else {},
-                presence=dict(zip(names, map(bool, row), strict=True)),
-            )
-            for row, asked in zip(presence, some, strict=True)
-        ]
+        # Read once: another thread may set other prompts meanwhile.
+        return decide(
+            self.manifest, self.fuse, embeddings, presence, explain=explain, prompts=self._prompts
+        )
+
+    def set_prompts(self, texts: Sequence[str], template: str = "{}") -> None:
+        """Let a matching task choose among texts; they replace the ones before.
+
+        The texts are encoded here, once; nothing is loaded again. From the next prediction
+        on the task's scores are those of the prompts, by text.
+
+        Args:
+            texts: what to choose from.
+            template: holds ``{}`` where each text goes: ``"a photo of {}"``.
+
+        Raises:
+            ConfigError: no matching task with a text, or prompts that cannot be meant.
+            ResourceError: too many.
+        """
+        self._prompts = make_prompts(texts, template, self.manifest, self._preprocess, self.encode)
 
     def close(self) -> None:
         """Give back what the backends hold."""
@@ -206,67 +215,6 @@ class Predictor(Closing):
             for output, array in self.encode(name, stacked).items():
                 slots[output][list(rows)] = array
         return slots
-
-    def _answers(
-        self,
-        embeddings: Arrays,
-        presence: NDArray[np.bool_],
-        some: NDArray[np.bool_],
-        explain: bool,
-    ) -> list[dict[str, TaskPrediction]]:
-        """Ask the head for the samples with anything present, once per coalition."""
-        count = presence.shape[1]
-        rows = coalitions(count) if explain else np.ones((1, count), dtype=bool)
-        here = presence[some]
-        asked = (here[:, None] & rows).reshape(-1, count)
-        outputs = self._fuse_in_parts(embeddings, asked, np.flatnonzero(some).repeat(len(rows)))
-        tasks = self.manifest.tasks
-        _refuse_nan(outputs)
-        scores = {
-            name: task_scores(task, outputs[name]).reshape(len(here), len(rows), -1)
-            for name, task in tasks.items()
-        }
-        return [
-            {name: self._answer(task, scores[name][i], row, rows) for name, task in tasks.items()}
-            for i, row in enumerate(here)
-        ]
-
-    def _fuse_in_parts(
-        self, embeddings: Arrays, presence: NDArray[np.bool_], owners: NDArray[np.intp]
-    ) -> dict[str, Array]:
-        """Run the head on rows that repeat samples, without ever holding all their copies."""
-        parts = []
-        for begin in range(0, len(owners), MAX_ROWS):
-            rows = slice(begin, begin + MAX_ROWS)
-            feeds = {name: array[owners[rows]] for name, array in embeddings.items()}
-            parts.append(self.fuse(feeds, presence[rows]))
-        return {task: np.concatenate([part[task] for part in parts]) for task in parts[0]}
-
-    def _answer(
-        self,
-        task: Task,
-        scores: NDArray[np.float64],
-        present: NDArray[np.bool_],
-        rows: NDArray[np.bool_],
-    ) -> TaskPrediction:
-        if len(rows) == 1:
-            return read_task(task, scores[0], {}, 0.0)
-        # Exactly 0 where nothing is, though equal rows of a batch may differ in the last bit.
-        given = map(float, np.where(present, shares(scores[:, winner(task, scores)]), 0.0))
-        alone = (rows.sum(axis=1) == 1) & (rows & present).any(axis=1)
-        against = conflict(scores[alone]) if isinstance(task, Classification) else 0.0
-        return read_task(
-            task, scores[0], dict(zip(self.manifest.presence, given, strict=True)), against
-        )
-
-
-def _refuse_nan(outputs: Arrays) -> None:
-    for task, output in outputs.items():
-        if not np.isfinite(output).all():
-            raise ProofError(
-                f"the model answers task {task!r} with NaN or infinity. Is the input in the range "
-                "that it was trained on? 'mmedge verify' tells whether the bundle is sound here."
-            )
 
 
 def _tokenizer(bundle: Bundle, name: str) -> bytes | None:

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from mmedge.specs.base import Floats, Labels, Note, Spec
+from mmedge.specs.base import Floats, Labels, Name, Note, Spec
 
-__all__ = ["Classification", "MultiLabel", "Regression"]
+__all__ = ["Classification", "Matching", "MultiLabel", "Regression"]
 
 
 class Classification(Spec):
@@ -53,6 +53,37 @@ class MultiLabel(Spec):
             )
         if not all(0 <= value <= 1 for value in self.thresholds):
             raise ValueError(f"thresholds {self.thresholds} must be probabilities")
+        return self
+
+
+class Matching(Spec):
+    """Do two modalities belong together? The head gives one logit ``[B, 1]`` (ALBEF, Li 2021).
+
+    With a text among the two it is zero-shot as well: prompts given at run time take the
+    text's place, and the softmax over their logits is the answer (CLIP, Radford 2021).
+
+    Attributes:
+        between: the two modalities.
+        threshold: probability from which they match.
+    """
+
+    kind: Literal["matching"] = "matching"
+    between: Annotated[tuple[Name, ...], Field(strict=False, min_length=2, max_length=2)]
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The one label that the logit stands for."""
+        return ("match",)
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """As for `MultiLabel`, whose arithmetic is the same."""
+        return (self.threshold,)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_twins(self.between)
         return self
 
 

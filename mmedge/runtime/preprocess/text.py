@@ -61,15 +61,22 @@ class Tokenizer:
             ConfigError: not a text, empty, or without any token.
             ResourceError: more than a million characters.
         """
-        _check_text(self._name, text)
-        with _guarded(self._name):
-            ids: list[int] = self._tokenizer.encode(text).ids
+        ids: list[int] = self._encode(text).ids
         if not ids:
             raise ConfigError(
                 f"modality '{self._name}': the tokenizer finds no token in {text[:40]!r}; "
                 "a text that says nothing is absent: leave it out"
             )
         return ids
+
+    def cuts(self, text: str) -> bool:
+        """Tell whether a text is longer than ``max_tokens``, so that its end would be cut."""
+        return bool(self._encode(text).overflowing)
+
+    def _encode(self, text: str) -> Any:
+        _check_text(self._name, text)
+        with _guarded(self._name):
+            return self._tokenizer.encode(text)
 
 
 class TextPreprocessor:
@@ -86,7 +93,7 @@ class TextPreprocessor:
 
     def __init__(self, name: str, spec: Text, tokenizer_json: bytes) -> None:
         self._spec = spec
-        self._tokenizer = Tokenizer(tokenizer_json, spec, name)
+        self.tokenizer = Tokenizer(tokenizer_json, spec, name)
 
     def __call__(self, raw: str) -> dict[str, Ids]:
         """Prepare one text.
@@ -102,7 +109,7 @@ class TextPreprocessor:
             ConfigError: not a text, empty, or without any token.
             ResourceError: more than a million characters.
         """
-        found = self._tokenizer(raw)
+        found = self.tokenizer(raw)
         ids = np.full(self._spec.max_tokens, self._spec.pad_id, np.int64)
         ids[: len(found)] = found
         mask = np.zeros(self._spec.max_tokens, np.int64)
