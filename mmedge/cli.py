@@ -65,6 +65,8 @@ def main() -> None:
     except Exception as exc:  # noqa: BLE001 - the last stop: whatever comes here is our bug
         if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
             sys.exit(_fail(f"the output cannot be written: {exc.strerror}", 6))
+        if isinstance(exc, MemoryError):
+            sys.exit(_fail(f"the memory does not suffice: {exc}. Give smaller inputs.", 6))
         if os.environ.get("MMEDGE_TRACEBACK"):
             traceback.print_exc()
         text = f"{type(exc).__name__}: {exc}\nThis is a bug in mmedge. Please report it with "
@@ -100,7 +102,8 @@ def export(
     ] = "seeded",
     samples: Annotated[int, typer.Option(help="Golden samples in the bundle.")] = 4,
     only: Annotated[
-        str | None, typer.Option(help="Replace one encoder, or 'fusion', in the existing bundle.")
+        str | None,
+        typer.Option(help="Replace one encoder, or 'fusion', in the bundle; give all weights."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     as_json: JsonOpt = False,
@@ -183,7 +186,7 @@ def predict(
     bundle: BundleArg,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(help="Files (picture, sound, video), NAME=FILE, or NAME=TEXT."),
+        typer.Argument(help="Files (picture, sound, video, CSV, NPY), NAME=FILE, or NAME=TEXT."),
     ] = None,
     text: Annotated[str | None, typer.Option(help="For the model's text modality.")] = None,
     clips: Annotated[

@@ -145,8 +145,8 @@ class Manifest(Spec):
             raise ValueError(f"presence {self.presence} must name each of {sorted(names)} once")
         _same("graphs", set(self.graphs), names | {FUSION})
         _same("tokenizers", set(self.tokenizers), {n for n in names if self._is_text(n)})
-        if "fp32" not in self.plans:
-            raise ValueError("plans lacks 'fp32', the reference of all others")
+        if "fp32" not in self.plans or self.plans["fp32"].precision != "fp32":
+            raise ValueError("plans lacks 'fp32' in float32, the reference of all others")
         for name, plan in self.plans.items():
             _same(f"plans.{name}.graphs", set(plan.graphs), set(self.graphs))
         fused = [name for each in self.presence for name in self.encoder_outputs(each).values()]

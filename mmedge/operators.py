@@ -17,7 +17,7 @@ IR_VERSION = 10
 _TABLE = """
     Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool
     BatchNormalization Cast Ceil Celu Clip Concat Constant ConstantOfShape Conv
-    ConvTranspose Cos Cosh CumSum DepthToSpace DequantizeLinear Div Dropout Einsum Elu
+    ConvTranspose Cos Cosh CumSum DepthToSpace DequantizeLinear Div Einsum Elu
     Equal Erf Exp Expand EyeLike Flatten Floor GRU Gather GatherElements GatherND Gelu
     Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GridSample
     GroupNormalization HardSigmoid HardSwish Hardmax Identity InstanceNormalization

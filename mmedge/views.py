@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mmedge.demo import DemoResult
     from mmedge.proof import Parity, SubsetAccuracy
     from mmedge.runtime.offline import FilePrediction
+    from mmedge.runtime.prediction import TaskPrediction
     from mmedge.specs import Spec
 
 __all__ = ["progress", "show_bundle", "show_demo", "show_parity", "show_predictions"]
@@ -32,7 +33,7 @@ class _Console(Console):
 _out = _Console(width=None if sys.stdout.isatty() else 120)
 _err = Console(stderr=True)
 _BAR = 12
-_LONG = 240  # characters of one field
+_LONG = 600  # characters of one field
 
 
 @contextlib.contextmanager
@@ -78,7 +79,7 @@ def show_parity(parity: Parity, *, title: str) -> None:
 
 def show_bundle(bundle: Bundle) -> None:
     """Print what a bundle holds."""
-    from mmedge.proof.absence import read_absence
+    from mmedge.proof.report import read_report
 
     manifest = bundle.manifest
     made = ", ".join(f"{name} {version}" for name, version in manifest.made_by.items())
@@ -110,7 +111,12 @@ def show_bundle(bundle: Bundle) -> None:
         f"reports: {', '.join(manifest.reports) or 'none'}",
         highlight=False,
     )
-    _show_absence(read_absence(bundle))
+    report = read_report(bundle)
+    if report is not None:
+        kind = "real clips" if report.inputs == "clips" else "seeded noise"
+        _show_absence(report.absence, f"{report.samples} samples of {kind}")
+        for note in report.notes:
+            _out.print(f"note: {escape(note)}", highlight=False)
     if golden.source == "clips":
         _out.print("[yellow]These are real clips: whoever has the bundle has them.[/]")
 
@@ -122,16 +128,25 @@ def show_predictions(predictions: Iterable[FilePrediction]) -> None:
         if each.prediction.nothing_present:
             _out.print(f"{line}nothing present", highlight=False, soft_wrap=True)
         for name, task in each.prediction.tasks.items():
-            best = max(task.scores, key=lambda label: task.scores[label])
-            answer = task.label or ", ".join(task.labels) or f"({best})"
             shares = "  ".join(f"{k} {v:+.2f}" for k, v in task.contributions.items())
             alarm = f"  [red]conflict {task.conflict:.2f}[/]" if task.conflict > 0.5 else ""
             _out.print(
-                f"{line}{escape(name)}: [bold]{escape(answer)}[/] {task.scores[best]:.2f} "
-                f"{_bar(task.scores[best])}  {escape(shares)}{alarm}",
+                f"{line}{escape(name)}: {_answer(task)}  {escape(shares)}{alarm}",
                 highlight=False,
                 soft_wrap=True,
             )
+
+
+def _answer(task: TaskPrediction) -> str:
+    """Write a quantity with its unit, or the label with its probability.
+
+    A label in brackets leads, but lies below its threshold.
+    """
+    if task.units:
+        return escape(", ".join(f"{k} {v:.4g} {task.units[k]}" for k, v in task.scores.items()))
+    best = max(task.scores, key=lambda label: task.scores[label])
+    answer = task.label or ", ".join(task.labels) or f"({best})"
+    return f"[bold]{escape(answer)}[/] {task.scores[best]:.2f} {_bar(task.scores[best])}"
 
 
 def show_demo(result: DemoResult) -> None:
@@ -141,7 +156,11 @@ def show_demo(result: DemoResult) -> None:
     show_parity(result.parity, title="parity with the trained torch model")
     _show_accuracy(result.accuracy)
     show_predictions(result.predictions)
-    _out.print(f"picture: [bold]{result.picture}[/]   bundle: [bold]{result.bundle}[/]")
+    _out.print(
+        f"picture: [bold]{result.picture}[/]\nbundle: [bold]{result.bundle}[/]\nclip: "
+        f"[bold]{result.clip}[/]",
+        soft_wrap=True,
+    )
 
 
 def _show_accuracy(rows: Iterable[SubsetAccuracy]) -> None:
@@ -159,20 +178,18 @@ def _show_accuracy(rows: Iterable[SubsetAccuracy]) -> None:
 
 
 def _declared(spec: Spec) -> str:
-    """Write what was declared and is not a default, as in the recipe."""
-    fields = spec.model_dump(exclude_defaults=True)
+    """Write what was declared, defaults included, as in the recipe."""
     parts = []
-    for key, value in fields.items():
-        text = json.dumps(value)
+    for key, value in spec.model_dump(exclude={"kind"}).items():
+        text = json.dumps(value, ensure_ascii=False)
         parts.append(f"{key}={text if len(text) <= _LONG else text[:_LONG] + '...'}")
     return f"{type(spec).__name__}({', '.join(parts)})"
 
 
-def _show_absence(rows: Iterable[Mapping[str, Any]]) -> None:
+def _show_absence(rows: Iterable[Mapping[str, Any]], on: str) -> None:
     """Print how far each absence moves the answers, as the export measured it."""
-    if not rows:
-        return
-    table = Table(title="with only these present, the answers move by", title_justify="left")
+    title = f"with only these present, the answers move by (on {on})"
+    table = Table(title=title, title_justify="left")
     for column in ("present", "task", "mean change", "same label"):
         table.add_column(column)
     for row in rows:

@@ -119,7 +119,6 @@ def encoder_graph(*, factor: float = 2.0, batch: str | int = "batch", fold: bool
     constants = {
         "factor": np.float32([factor]),
         "one": np.float32([1]),
-        "kept": np.array([True]),
         "axis": np.int64([0]),
     }
     return onnx_model(nodes, {"samples": [batch, 2]}, {"embedding": [batch, 2]}, constants)
@@ -220,6 +219,9 @@ class CountingBackend(OnnxRuntimeCpu):
 def _first_row(source: str, target: str) -> list[Any]:
     """Keep one row, in a way that ONNX cannot infer how many are kept."""
     return [
+        _node("ReduceMax", [source], "largest", keepdims=0),
+        _node("Equal", ["largest", "largest"], "true"),
+        _node("Unsqueeze", ["true", "axis"], "kept"),
         _node("NonZero", ["kept"], "rows"),
         _node("Gather", [source, "rows"], "gathered", axis=0),
         _node("Squeeze", ["gathered", "axis"], target),

@@ -103,10 +103,11 @@ def test_a_replaced_bundle_keeps_no_old_file_of_ours_and_every_file_of_the_users
     old = named(written)
     (written / "notes.txt").write_text("mine")
     (written / ".old.onnx.part").write_text("half")
+    (written / "notes-123456abcdef.txt").write_text("mine")
     bundle = linear_bundle(3)
     save_bundle(bundle, written, replace=True).check()
     assert open_bundle(written).digest == bundle.digest
-    assert names(written) - {".lock"} == named(written) | {"notes.txt"}
+    assert names(written) - {".lock"} == named(written) | {"notes.txt", "notes-123456abcdef.txt"}
     assert old - named(written) != set()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ class DemoResult:
         accuracy: on the test excerpt, per subset of modalities.
         predictions: along the clip.
         picture: where the picture is.
+        clip: a copy of the clip, to predict from.
         notes: what was left out, and why.
     """
 
@@ -46,6 +48,7 @@ class DemoResult:
     accuracy: tuple[SubsetAccuracy, ...]
     predictions: tuple[FilePrediction, ...]
     picture: Path
+    clip: Path
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -56,6 +59,7 @@ class DemoResult:
             "accuracy": [row.to_json() for row in self.accuracy],
             "predictions": [each.to_json() for each in self.predictions],
             "picture": str(self.picture),
+            "clip": str(self.clip),
             "notes": list(self.notes),
         }
 
@@ -97,6 +101,7 @@ def run_demo(out: Path, on_stage: Callable[[str], None] = lambda _: None) -> Dem
         accuracy=accuracy,
         predictions=predictions,
         picture=picture,
+        clip=Path(shutil.copyfile(CLIP, out / CLIP.name)),
         notes=notes,
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -13,31 +15,67 @@ from mmedge.manifest import PRESENCE
 
 __all__ = [
     "HeadCall",
-    "call_encoder",
+    "TextCall",
     "call_head",
     "describe_positions",
     "head_call",
     "takes_presence",
+    "text_call",
 ]
 
 HeadCall = Literal["keywords", "mapping", "sequence", "positional"]
+_MASK = re.compile(r"(.*_)?mask")
 
 
-def call_encoder(module: nn.Module, seen: Sequence[Tensor]) -> Any:
-    """Call an encoder with what its front-end gives: one tensor, or a text's ids and mask.
+@dataclass(frozen=True, slots=True)
+class TextCall:
+    """How a text encoder takes its mask, which is 1 where a token stands and 0 at padding.
 
-    As many tensors go by position as the module requires. A mask that is left goes to the
-    optional parameter that has "mask" in its name (transformers' ``attention_mask``); a
-    module that has none does without.
+    Attributes:
+        mask: the parameter that gets it; ``""`` for the second position, ``None`` for none.
+        note: what the user should check.
+    """
+
+    mask: str | None
+    note: str = ""
+
+    def __call__(self, module: nn.Module, ids: Tensor, mask: Tensor) -> Any:
+        """Call the encoder."""
+        if self.mask is None:
+            return module(ids)
+        return module(ids, **{self.mask: mask}) if self.mask else module(ids, mask)
+
+
+def text_call(what: str, module: nn.Module) -> TextCall:
+    """Find out how a text encoder takes ids and mask.
+
+    Raises:
+        ConfigError: by keyword only, or with a mask of the opposite meaning.
     """
     parameters = list(inspect.signature(module.forward).parameters.values())
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return module(*seen)
-    placed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    required = max(1, sum(p.default is p.empty for p in placed))
-    left = seen[required:]
-    masks = [p.name for p in parameters[required:] if "mask" in p.name]
-    return module(*seen[:required], **({masks[0]: left[0]} if left and masks else {}))
+    first = parameters[0] if parameters else None
+    if first is None or first.kind in (first.KEYWORD_ONLY, first.VAR_KEYWORD):
+        raise ConfigError(
+            f"{what} takes its inputs by keyword only; wrap it in a module whose forward takes "
+            "(ids, mask)"
+        )
+    if first.kind is first.VAR_POSITIONAL:
+        return TextCall("", f"{what} is called with (ids, mask) by position")
+    rest = [p for p in parameters[1:] if p.kind is not p.VAR_KEYWORD]
+    masks = sorted((p.name for p in rest if _MASK.fullmatch(p.name)), key=len)
+    if any("pad" in name for name in masks):
+        raise ConfigError(
+            f"{what} takes {masks[0]!r}, which in torch means True at padding; mmedge's mask is 1 "
+            "where a token stands. Wrap it in a module whose forward takes (ids, mask) and turns "
+            "the mask round."
+        )
+    if masks:
+        return TextCall(masks[0])
+    required = [p for p in rest if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    if required:
+        note = f"{what} gets the mask as {required[0].name!r}: 1 where a token stands"
+        return TextCall(required[0].name, note)
+    return TextCall(None, f"{what} takes no mask: it reads the padding as text")
 
 
 def takes_presence(head: nn.Module) -> bool:
@@ -57,6 +95,7 @@ def head_call(head: nn.Module, names: Sequence[str]) -> HeadCall:
     many = any(p.kind is p.VAR_POSITIONAL for p in given)
     required = [p for p in given if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
     if many or len(required) == len(names) > 1:
+        _refuse_misplaced([p.name for p in required], names)
         return "positional"
     if len(required) == 1:
         return _sole(required[0], len(names))
@@ -85,6 +124,17 @@ def describe_positions(head: nn.Module, names: Sequence[str]) -> str:
     given = [n for n in inspect.signature(head.forward).parameters if n != PRESENCE]
     pairs = [f"{p}={n}" for p, n in zip(given, names, strict=False)]
     return f"the fusion head takes its inputs by position: {', '.join(pairs)}"
+
+
+def _refuse_misplaced(given: Sequence[str], names: Sequence[str]) -> None:
+    """A parameter named after one modality must not be handed another."""
+    for parameter, name in zip(given, names, strict=False):
+        if parameter in names and parameter != name:
+            raise ConfigError(
+                f"the fusion head takes ({', '.join(given)}), and by position {parameter!r} would "
+                f"get {name!r}. Name all of its parameters after the modalities "
+                f"({', '.join(names)}), or bring these into its order."
+            )
 
 
 def _sole(parameter: inspect.Parameter, count: int) -> HeadCall:

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from mmedge.export.graph import signature, to_onnx
 from mmedge.export.modules import EncoderGraph, FusionGraph
 from mmedge.export.recipe import Recipe
 from mmedge.export.reference import Reference, embedding_names, encode
-from mmedge.export.samples import seeded_samples
+from mmedge.export.samples import MIN_SAMPLES, read_complete, seeded_samples
 from mmedge.export.weights import digest_weights
 from mmedge.manifest import (
     FUSION,
@@ -39,9 +38,7 @@ from mmedge.proof.absence import cost_of_absence
 from mmedge.proof.golden import MAX_BYTES, Golden, Raw
 from mmedge.proof.parity import FP32, Parity
 from mmedge.proof.verify import FRONT_END
-from mmedge.runtime.clips import read_clips
-from mmedge.runtime.preprocess import Pcm, Preprocessor, make_preprocessor
-from mmedge.runtime.windows import iter_windows
+from mmedge.runtime.preprocess import Preprocessor, make_preprocessor
 from mmedge.specs import GraphSpec, Modality, Text
 
 __all__ = ["Draft", "fusion_inputs"]
@@ -49,10 +46,6 @@ __all__ = ["Draft", "fusion_inputs"]
 _log = logging.getLogger(__name__)
 
 Array = NDArray[np.generic]
-MAX_CLIPS = 64
-"""Clips that a proof runs on; more would take long and find nothing new."""
-MAX_CLIP_BYTES = 128 * 2**20
-"""Size of their raw samples, all of which are held in memory; one clip may be larger."""
 
 
 class Draft:
@@ -74,10 +67,11 @@ class Draft:
         """Give the raw samples to prove on, and those that travel with the bundle."""
         config = self._config
         tokenizers = {name: self._files[ref.name] for name, ref in self._tokenizers.items()}
-        seeded = seeded_samples(self.modalities, tokenizers, config.samples, config.seed)
+        count = max(config.samples, MIN_SAMPLES)
+        seeded = seeded_samples(self.modalities, tokenizers, count, config.seed)
         if config.clips is None:
             return seeded, seeded
-        clips = _read_clips(config.clips, self.modalities)
+        clips = read_complete(config.clips, self.modalities)
         if config.golden == "seeded":
             return clips, seeded
         return clips, {name: raws[: config.samples] for name, raws in clips.items()}
@@ -113,15 +107,34 @@ class Draft:
         data = model.SerializeToString(deterministic=True)
         self._graphs[name] = (self._file(name, ".onnx", data), signature(model))
 
-    def keep(self, name: str, bundle: Bundle) -> None:
-        """Take a graph over from an existing bundle, as it is."""
+    def keep(self, name: str, bundle: Bundle, golden: Golden) -> None:
+        """Take a graph over from an existing bundle, as it is.
+
+        Raises:
+            ConfigError: its sizes are not those of the recipe's other parts.
+        """
+        spec = bundle.manifest.graphs[name]
+        for tensor in spec.inputs if name == FUSION else spec.outputs:
+            key = (
+                tensor.name
+                if name == FUSION
+                else bundle.manifest.encoder_outputs(name)[tensor.name]
+            )
+            made = fusion_inputs(golden).get(key)
+            if made is None or made.shape[1:] != tensor.shape[1:]:
+                came = "nothing" if made is None else list(made.shape[1:])
+                raise ConfigError(
+                    f"the bundle's graph {name!r} has {key!r} with sizes {list(tensor.shape[1:])}, "
+                    f"the recipe {came}: --only cannot change sizes. Export the whole bundle."
+                )
         ref = bundle.manifest.plans["fp32"].graphs[name]
         self._files[ref.name] = bundle.read(ref)
         self._graphs[name] = (ref, bundle.manifest.graphs[name])
 
-    def unproven(self, golden: Golden) -> Bundle:
-        """Put the bundle together in memory, to prove it on these samples."""
-        return self._bundle(golden, {}, "seeded")
+    def unproven(self) -> Bundle:
+        """Put the graphs together in memory, to prove them; golden samples are not there yet."""
+        nothing = GoldenRef(file=self._file("golden", ".npz", b""), samples=1, source="seeded")
+        return self._bundle(nothing, {})
 
     def finish(self, shipped: Golden, proven: Golden, parity: Parity) -> Bundle:
         """Put the bundle together, its report included."""
@@ -130,17 +143,13 @@ class Draft:
             "absence": cost_of_absence(proven, self._recipe.tasks),
         }
         text = json.dumps(report, indent=1) + "\n"
-        return self._bundle(
-            shipped, {"parity": self._file("parity", ".json", text.encode())}, self._config.golden
-        )
+        packed, count = _pack(shipped, self._config.samples)
+        ref = self._file("golden", ".npz", packed)
+        golden = GoldenRef(file=ref, samples=count, source=self._config.golden)
+        return self._bundle(golden, {"parity": self._file("parity", ".json", text.encode())})
 
-    def _bundle(
-        self, golden: Golden, reports: dict[str, FileRef], source: Literal["seeded", "clips"]
-    ) -> Bundle:
+    def _bundle(self, golden: GoldenRef, reports: dict[str, FileRef]) -> Bundle:
         recipe = self._recipe
-        packed, count = golden.to_bytes(), golden.samples
-        if reports:  # it is to be written
-            packed, count = _pack(golden, self._config.samples)
         manifest = Manifest(
             mmedge_schema=SCHEMA,
             name=recipe.name or _name_of(self._config.out),
@@ -159,9 +168,7 @@ class Draft:
                 )
             },
             tokenizers=self._tokenizers,
-            golden=GoldenRef(
-                file=self._file("golden", ".npz", packed), samples=count, source=source
-            ),
+            golden=golden,
             reports=reports,
         )
         return Bundle.in_memory(manifest, dict(self._files))
@@ -204,7 +211,15 @@ class Draft:
                 "sees for an absent modality: Fusion(module=head, absent='mean'), or "
                 "absent={name: tensor}"
             )
+        if head.absent == "mean" and self._config.only not in (None, FUSION):
+            raise ConfigError(
+                f"--only {self._config.only} with Fusion(absent='mean'): the mean stands in the "
+                "fusion graph, which would keep the old one. Export the whole bundle."
+            )
         if head.absent != "mean":
+            bad = [name for name, each in head.absent.items() if not each.isfinite().all()]
+            if bad:
+                raise ConfigError(f"Fusion(absent=...) holds NaN or infinity for {bad[0]!r}")
             if set(head.absent) != set(encoders):
                 raise ConfigError(
                     f"Fusion(absent=...) gives tensors for {sorted(head.absent)}, but the "
@@ -221,30 +236,6 @@ class Draft:
         if self._config.clips is not None:
             what = f"{len(next(iter(raws.values())))} clips"
         return means, [f"absent modalities get their mean embedding over {what}"]
-
-
-def _read_clips(path: Path, modalities: Mapping[str, Modality]) -> dict[str, tuple[Raw, ...]]:
-    """Take the first window of each clip that has every modality."""
-    complete: list[Mapping[str, Raw]] = []
-    size = 0
-    for clip in read_clips(path, modalities):
-        raw = next(iter_windows(clip.sources, modalities)).raw
-        if set(raw) == set(modalities):
-            complete.append(raw)
-            size += sum(map(_size_bytes, raw.values()))
-        if len(complete) == MAX_CLIPS or size > MAX_CLIP_BYTES:
-            break
-    if not complete:
-        raise ConfigError(
-            f"{path} has no clip with all of {sorted(modalities)}; the proof needs at least one"
-        )
-    return {name: tuple(raw[name] for raw in complete) for name in modalities}
-
-
-def _size_bytes(raw: Raw) -> int:
-    if isinstance(raw, str):
-        return len(raw)
-    return int((raw.samples if isinstance(raw, Pcm) else raw).nbytes)
 
 
 def _pack(golden: Golden, count: int) -> tuple[bytes, int]:

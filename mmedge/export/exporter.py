@@ -62,7 +62,7 @@ def export_bundle(
     golden = run_golden(reference, proof_raws, draft.preprocessors)
     for name in (*recipe.modalities, FUSION):
         if kept is not None and name != config.only:
-            draft.keep(name, kept)
+            draft.keep(name, kept, golden)
             continue
         on_stage(f"graph {name}")
         draft.add(name, reference, golden)
@@ -70,7 +70,7 @@ def export_bundle(
     parity = replace(
         _prove(draft, reference, golden, config.only),
         inputs="clips" if config.clips else "seeded",
-        notes=(*notes, *absent_notes, *reference.fusion.notes),
+        notes=(*notes, *absent_notes, *reference.notes),
     )
     shipped = golden
     if shipped_raws is not proof_raws:
@@ -78,7 +78,9 @@ def export_bundle(
         _prove(draft, reference, shipped, config.only)
     on_stage("write")
     bundle = draft.finish(shipped, golden, parity)
-    return Exported(save_bundle(bundle, config.out, replace=config.out.exists()), parity)
+    return Exported(
+        save_bundle(bundle, config.out, replace=config.replace or kept is not None), parity
+    )
 
 
 def _kept(draft: Draft, recipe: Recipe, config: ExportConfig) -> Bundle | None:
@@ -94,12 +96,18 @@ def _kept(draft: Draft, recipe: Recipe, config: ExportConfig) -> Bundle | None:
             f"modalities ({', '.join(draft.modalities)}) or other parameters. Export it whole, "
             "without --only."
         )
+    if config.only != FUSION and bundle.manifest.tasks != dict(recipe.tasks):
+        raise ConfigError(
+            f"{config.out} has other tasks than the recipe, or other labels: those belong to the "
+            f"fusion head, which --only {config.only} leaves as it is. Export the whole bundle."
+        )
     return bundle
 
 
 def _load(recipe: Recipe, weights: tuple[str, ...]) -> list[str]:
     parts = recipe.parts()
-    left = {name: part for name, part in parts.items() if any(True for _ in part.parameters())}
+    everything = {**parts, **recipe.front_ends()}
+    left = {n: part for n, part in everything.items() if any(True for _ in part.parameters())}
     notes = []
     for each in weights:
         name, equals, path = each.partition("=")
@@ -132,16 +140,14 @@ def _load(recipe: Recipe, weights: tuple[str, ...]) -> list[str]:
 
 def _prove(draft: Draft, reference: Reference, golden: Golden, only: str | None) -> Parity:
     """Hold the graphs against torch, in memory, before anything is written."""
-    parity = verify(draft.unproven(golden))
+    parity = verify(draft.unproven(), golden=golden)
     failure = parity.first_failure
     if failure is None:
         return parity
-    graph = failure.point.partition("/")[0]
-    if only not in (None, graph) and graph in draft.modalities:
+    if only is not None and not failure.point.startswith(f"{only}/"):
         raise ProofError(
-            f"{_describe(failure)} The bundle's encoder {graph!r} is not the recipe's: --only "
-            f"{only} leaves it as it is. Give the weights that it was exported from, or export "
-            "the whole bundle."
+            f"{_describe(failure)} What --only {only} leaves as it is, is not the recipe's: give "
+            "the weights and the defaults that it was exported from, or export the whole bundle."
         )
     raise ProofError(f"{_describe(failure)} {_blame(failure, reference, golden)}")
 

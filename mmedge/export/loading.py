@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib
 import importlib.util
+import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -34,9 +33,14 @@ def load_recipe(where: str) -> Recipe:
             f"the recipe {where!r} is not of the form FILE.py:FUNCTION or "
             "PACKAGE.MODULE:FUNCTION, for example train/model.py:recipe"
         )
-    with _importable(place):
-        module = _import(place)
-        recipe = _call(module, place, name)
+    if not place.endswith(".py") and not re.fullmatch(r"\w+(\.\w+)*", place):
+        raise ConfigError(
+            f"{place!r} is neither a file that ends in .py nor a PACKAGE.MODULE; did you mean "
+            f"{place}.py:{name}?"
+        )
+    _make_importable(place)
+    module = _import(place)
+    recipe = _call(module, place, name)
     if not isinstance(recipe, Recipe):
         raise ConfigError(
             f"recipe {where} returned a {type(recipe).__name__}; it has to return "
@@ -47,25 +51,27 @@ def load_recipe(where: str) -> Recipe:
     return Recipe(**{**vars(recipe), "folder": folder})
 
 
-@contextlib.contextmanager
-def _importable(place: str) -> Iterator[None]:
-    """Let a recipe import its neighbours, and from the current folder, as python would."""
+def _make_importable(place: str) -> None:
+    """Let a recipe import its neighbours, and from the current folder, as python would.
+
+    The folders stay on the path: a forward pass may import as late as when it is traced.
+    """
     folders = [str(Path.cwd())]
     if place.endswith(".py"):
         folders.insert(0, str(Path(place).absolute().parent))
-    sys.path[:0] = folders
-    try:
-        yield
-    finally:
-        for folder in folders:
-            if folder in sys.path:
-                sys.path.remove(folder)
+    for folder in reversed([each for each in folders if each not in sys.path]):
+        sys.path.insert(0, folder)
 
 
 def _call(module: ModuleType, place: str, name: str) -> object:
     function = getattr(module, name, None)
     if not callable(function):
-        known = [k for k, v in vars(module).items() if callable(v) and k[0] != "_"]
+        own = vars(module).items()
+        known = [
+            key
+            for key, value in own
+            if callable(value) and key[0] != "_" and value.__module__ == module.__name__
+        ]
         raise ConfigError(
             f"{place} has no function {name!r}; it has {', '.join(known) or 'no function at all'}"
         )
@@ -85,7 +91,10 @@ def _import(place: str) -> ModuleType:
     except MmedgeError:
         raise
     except (Exception, SystemExit) as exc:  # a script that calls its main() and exits
-        raise ConfigError(f"{place} cannot be imported: {_one_line(exc)}") from exc
+        hint = ""
+        if "relative import" in str(exc):
+            hint = ". With relative imports, name the recipe PACKAGE.MODULE:FUNCTION"
+        raise ConfigError(f"{place} cannot be imported: {_one_line(exc)}{hint}") from exc
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,17 +15,17 @@ from torch import Tensor, nn
 
 from mmedge.errors import ConfigError
 from mmedge.export.calling import (
-    call_encoder,
     call_head,
     describe_positions,
     head_call,
     takes_presence,
+    text_call,
 )
 from mmedge.export.recipe import Encoder, Fusion
 from mmedge.manifest import PRESENCE
 from mmedge.models.log_mel import LogMelFrontEnd
 from mmedge.models.normalise import NormaliseFrontEnd, StandardiseFrontEnd
-from mmedge.specs import Image, Modality, Regression, Signal, Sound, Task
+from mmedge.specs import Image, Modality, Regression, Signal, Sound, Task, Text
 
 __all__ = ["EncoderGraph", "FusionGraph", "task_width"]
 
@@ -39,6 +40,13 @@ class EncoderGraph(nn.Module):
         self.encoder = encoder.module
         self._output = encoder.output
         self._mask = encoder.mask
+        plain_text = isinstance(modality, Text) and encoder.front_end is None
+        self._text = text_call(f"encoder {name!r}", encoder.module) if plain_text else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should check."""
+        return (self._text.note,) if self._text is not None and self._text.note else ()
 
     @property
     def has_mask(self) -> bool:
@@ -51,7 +59,9 @@ class EncoderGraph(nn.Module):
         Raises:
             ConfigError: the encoder returned something that no head could take.
         """
-        returned = call_encoder(self.encoder, self.seen(*raw))
+        seen = self.seen(*raw)
+        call = self.encoder if self._text is None else partial(self._text, self.encoder)
+        returned = call(*seen)
         what = f"encoder {self.name!r}"
         embedding = _pick(returned, self._output, what, "output")
         if embedding.ndim not in (2, 3) or not embedding.is_floating_point():
@@ -111,6 +121,11 @@ class FusionGraph(nn.Module):
     def tasks(self) -> tuple[str, ...]:
         """The tasks, in the order of the outputs."""
         return tuple(self._tasks)
+
+    @property
+    def way(self) -> str:
+        """How the head is called."""
+        return self._call
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 
@@ -82,6 +82,10 @@ class Fusion:
     call: HeadCall | None = None
 
     def __post_init__(self) -> None:
+        if self.call is not None and self.call not in get_args(HeadCall):
+            raise ConfigError(
+                f"Fusion(call={self.call!r}): choose one of {', '.join(get_args(HeadCall))}"
+            )
         _check_types("Fusion", {"module": self.module}, (nn.Module,))
         if isinstance(self.absent, Mapping):
             _check_types("absent", self.absent, (Tensor,))
@@ -154,11 +158,15 @@ class Recipe:
         encoders = {name: self.encoder(name).module for name in self.encoders}
         return {**encoders, FUSION: self.head.module}
 
+    def front_ends(self) -> dict[str, nn.Module]:
+        """Give the user's own front-ends, by name."""
+        own = {name: self.encoder(name).front_end for name in self.encoders}
+        return {f"the front-end of {name}": each for name, each in own.items() if each is not None}
+
     def networks(self) -> nn.Module:
         """Give everything that the bundle's numbers rest on, front-ends included."""
-        front_ends = {name: self.encoder(name).front_end for name in self.encoders}
-        own = {f"front_end_{name}": each for name, each in front_ends.items() if each is not None}
         parts = {f"part_{name}": part for name, part in self.parts().items()}
+        own = {name.replace(" ", "_"): each for name, each in self.front_ends().items()}
         return nn.ModuleDict({**parts, **own})
 
     def trained(self) -> nn.Module:

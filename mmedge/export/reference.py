@@ -30,6 +30,12 @@ class Reference:
     encoders: Mapping[str, EncoderGraph]
     fusion: FusionGraph
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should check of how their modules are called."""
+        each = [note for graph in self.encoders.values() for note in graph.notes]
+        return (*each, *self.fusion.notes)
+
 
 def run_golden(
     reference: Reference,
@@ -86,8 +92,8 @@ def call(what: str, module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor
         culprit = _first_random(what, module, inputs)
         raise ProofError(
             f"{what} gives another answer each time for the same input: {culprit} is random in "
-            "eval mode (dropout with training=True, or sampling). A prediction that cannot be "
-            "repeated cannot be proven; make it deterministic in eval mode."
+            "eval mode (dropout with training=True, or sampling), or keeps state between calls. "
+            "A prediction that cannot be repeated cannot be proven; make it deterministic."
         )
     _refuse_nan(what, module, inputs, first)  # before the next: NaN agrees with nothing
     _refuse_coupling(what, module, inputs, first)
@@ -98,16 +104,16 @@ def _refuse_coupling(
     what: str, module: nn.Module, inputs: Sequence[Tensor], outputs: Sequence[Tensor]
 ) -> None:
     """A row must be answered alike alone and among others: live, it is alone."""
-    if len(inputs[0]) == 1:
-        return
-    alone = _run(what, module, [tensor[:1] for tensor in inputs], seed=0)
-    for one, many in zip(alone, outputs, strict=True):
-        if not compare(what, many[:1].numpy(), one.numpy(), FP32["cpu"], batch=1).passed:
-            raise ProofError(
-                f"{what} answers a sample differently alone than in a batch: its forward pass "
-                "mixes the rows of a batch (a mean over dimension 0, or batch statistics). Make "
-                "each row's answer its own."
-            )
+    for row in {0, len(inputs[0]) - 1} if len(inputs[0]) > 1 else ():
+        here = slice(row, row + 1)
+        alone = _run(what, module, [tensor[here] for tensor in inputs], seed=0)
+        for one, many in zip(alone, outputs, strict=True):
+            if not compare(what, many[here].numpy(), one.numpy(), FP32["cpu"], batch=1).passed:
+                raise ProofError(
+                    f"{what} answers a sample differently alone than in a batch: its forward "
+                    "pass mixes the rows of a batch (a mean or a sum over dimension 0, or batch "
+                    "statistics). Make each row's answer its own."
+                )
 
 
 def _run(
@@ -123,6 +129,8 @@ def _run(
             given = module.seen(*inputs) if isinstance(module, EncoderGraph) else inputs
             shapes = ", ".join(f"{str(t.dtype)[6:]}{tuple(t.shape)}" for t in given)
             reason = f"{type(exc).__name__}: {str(exc).partition(chr(10))[0]}"
+            if isinstance(module, FusionGraph):
+                reason += f" (it was called by {module.way}; Fusion(call=...) changes that)"
             raise ConfigError(f"{what} fails on inputs of shape {shapes}: {reason}") from exc
     outputs = returned if isinstance(returned, (tuple, list)) else (returned,)
     batch = len(inputs[0])

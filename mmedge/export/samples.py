@@ -1,6 +1,6 @@
-"""Seeded raw inputs of the right range, for proofs where the user gives no clips.
+"""What a proof runs on: the user's clips, or else seeded raw inputs of the right range.
 
-They are noise with structure: smooth pictures, coloured sound, words of the tokenizer.
+The seeded ones are noise with structure: smooth pictures, coloured sound, words of the tokenizer.
 They exercise every operator; they say nothing about accuracy.
 """
 
@@ -8,14 +8,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmedge.errors import ConfigError
 from mmedge.proof.golden import Raw
+from mmedge.runtime.clips import read_clips
+from mmedge.runtime.preprocess import Pcm
+from mmedge.runtime.windows import iter_windows
 from mmedge.specs import Image, Modality, Signal, Sound, Text
 
-__all__ = ["seeded_samples"]
+__all__ = ["MIN_SAMPLES", "read_complete", "seeded_samples"]
+
+MIN_SAMPLES = 2
+"""With one sample all rows of a batch are equal, and a model that mixes them looks proven."""
+MAX_CLIPS = 64
+"""Clips that a proof runs on; more would take long and find nothing new."""
+MAX_CLIP_BYTES = 128 * 2**20
+"""Size of their raw samples, all of which are held in memory; one clip may be larger."""
 
 Generator = np.random.Generator
 
@@ -30,6 +42,35 @@ def seeded_samples(
         words = _words(tokenizers[name]) if isinstance(modality, Text) else []
         drawn[name] = tuple(_draw(modality, words, generator) for _ in range(count))
     return drawn
+
+
+def read_complete(path: Path, modalities: Mapping[str, Modality]) -> dict[str, tuple[Raw, ...]]:
+    """Take the first window of each clip that has every modality, of 64 clips at most.
+
+    Raises:
+        ConfigError: fewer than 2 such clips.
+    """
+    complete: list[Mapping[str, Raw]] = []
+    size = 0
+    for clip in read_clips(path, modalities):
+        raw = next(iter_windows(clip.sources, modalities)).raw
+        if set(raw) == set(modalities):
+            complete.append(raw)
+            size += sum(map(_size_bytes, raw.values()))
+        if len(complete) == MAX_CLIPS or size > MAX_CLIP_BYTES:
+            break
+    if len(complete) < MIN_SAMPLES:
+        raise ConfigError(
+            f"{path} has {len(complete)} clips with all of {sorted(modalities)}; the proof needs "
+            f"at least {MIN_SAMPLES}"
+        )
+    return {name: tuple(raw[name] for raw in complete) for name in modalities}
+
+
+def _size_bytes(raw: Raw) -> int:
+    if isinstance(raw, str):
+        return len(raw)
+    return int((raw.samples if isinstance(raw, Pcm) else raw).nbytes)
 
 
 def _draw(modality: Modality, words: list[str], generator: Generator) -> Raw:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from mmedge.bundle import Bundle
-from mmedge.errors import ArtefactError
 from mmedge.proof.golden import Golden
 from mmedge.proof.subsets import row_name
 from mmedge.runtime.prediction import task_scores
 from mmedge.specs import Classification, Task
 
-__all__ = ["cost_of_absence", "read_absence"]
+__all__ = ["cost_of_absence"]
 
 
 def cost_of_absence(golden: Golden, tasks: Mapping[str, Task]) -> list[dict[str, Any]]:
@@ -40,29 +37,3 @@ def cost_of_absence(golden: Golden, tasks: Mapping[str, Task]) -> list[dict[str,
                 row["agreement"] = float(f"{same.mean():.6g}")
             rows.append(row)
     return rows
-
-
-def read_absence(bundle: Bundle) -> list[dict[str, Any]]:
-    """Read what `cost_of_absence` found when the bundle was exported; empty if nothing is told.
-
-    Raises:
-        ArtefactError: the report is damaged.
-    """
-    ref = bundle.manifest.reports.get("parity")
-    if ref is None:
-        return []
-    try:
-        rows = json.loads(bundle.read(ref))["absence"]
-        return [
-            {
-                "present": str(row["present"]),
-                "task": str(row["task"]),
-                "change": float(row["change"]),
-                **({"agreement": float(row["agreement"])} if "agreement" in row else {}),
-            }
-            for row in rows
-        ]
-    except (ValueError, KeyError, TypeError) as exc:
-        raise ArtefactError(
-            f"{ref.name} is not a report of an export; export the model again"
-        ) from exc

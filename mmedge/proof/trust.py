@@ -56,6 +56,7 @@ def _fits(golden: Golden, manifest: Manifest) -> bool:
         _with_front_end(manifest) <= set(golden.front_ends) <= set(manifest.modalities)
         and all(array.dtype == np.float32 for array in golden.outputs.values())
         and all(array.shape[:1] == rows[1:] for array in golden.front_ends.values())
+        and all(array.dtype == np.float32 for array in golden.front_ends.values())
         and all(array.shape[:2] == rows for array in golden.outputs.values())
     )
 

@@ -29,7 +29,12 @@ Array = NDArray[np.generic]
 
 
 def verify(
-    bundle: Bundle, *, backend: str = "cpu", plan: str = "fp32", threads: int | None = None
+    bundle: Bundle,
+    *,
+    backend: str = "cpu",
+    plan: str = "fp32",
+    threads: int | None = None,
+    golden: Golden | None = None,
 ) -> Parity:
     """Compare a bundle's graphs with its golden samples on this machine.
 
@@ -38,13 +43,20 @@ def verify(
     subset of modalities, rows of one batch holding different subsets. Absent slots hold
     NaN, which has to change nothing.
 
+    Args:
+        bundle: what to prove.
+        backend: what runs the graphs.
+        plan: which of the bundle's plans.
+        threads: CPU threads inside one operator.
+        golden: samples to compare on; ``None`` takes those of the bundle.
+
     Raises:
         ArtefactError: a file of the bundle is damaged.
         IncompatibleError: the backend cannot run here.
         ProofError: a graph fails on the golden samples, or gives other shapes.
     """
     bundle.check()
-    golden = load_golden(bundle)
+    golden = load_golden(bundle) if golden is None else golden
     with Predictor(bundle, backend=backend, plan=plan, threads=threads) as predictor:
         tolerance = tolerance_of(bundle, plan, predictor.kind)
         try:

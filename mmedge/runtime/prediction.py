@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class TaskPrediction:
         contributions: modality -> its share in the winning score; together the shares
             are the score less the score with nothing present (exactly so up to 4
             modalities). An absent modality has 0. Empty if they were not asked for.
+        units: quantity -> unit; only for a regression.
         conflict: 0..1, how firmly two modalities, each heard alone, back different labels
             (0 where they agree, or for tasks other than classification).
     """
@@ -37,6 +38,7 @@ class TaskPrediction:
     label: str | None = None
     labels: tuple[str, ...] = ()
     contributions: dict[str, float]
+    units: dict[str, str] = field(default_factory=dict)
     conflict: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -47,6 +49,7 @@ class TaskPrediction:
             "scores": _rounded(self.scores),
             "contributions": _rounded(self.contributions),
             "conflict": round(self.conflict, 6),
+            **({"units": dict(self.units)} if self.units else {}),
         }
 
 
@@ -120,6 +123,7 @@ def read_task(
         label=label,
         labels=labels,
         contributions=dict(contributions),
+        units=dict(zip(names, task.units, strict=True)) if isinstance(task, Regression) else {},
         conflict=conflict,
     )
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from mmedge.errors import ArtefactError, ConfigError, ProofError  # noqa: E402
 from mmedge.export import Encoder, load_recipe  # noqa: E402
-from mmedge.export.calling import call_encoder, describe_positions, head_call  # noqa: E402
+from mmedge.export.calling import describe_positions, head_call, text_call  # noqa: E402
 from mmedge.export.reference import call  # noqa: E402
 from mmedge.export.weights import check_finite, digest_weights, refuse_lazy  # noqa: E402
 from tests.export.recipes import Flat, one_picture  # noqa: E402
@@ -39,13 +39,60 @@ class Optional(nn.Module):
         return ids, attention_mask
 
 
-@pytest.mark.parametrize(("module", "masked"), [(Ids(), False), (Both(), True), (Optional(), True)])
+class Types(nn.Module):
+    def forward(self, input_ids: Any, token_type_ids: Any, attention_mask: Any = None) -> Any: ...
+
+
+class Ratio(nn.Module):
+    def forward(self, ids: Any, mask_ratio: float = 0.0, attention_mask: Any = None) -> Any:
+        return ids, attention_mask
+
+
+class Second(nn.Module):
+    def forward(self, tokens: Any, valid: Any) -> Any:
+        return tokens, valid
+
+
+class Padding(nn.Module):
+    def forward(self, ids: Any, padding_mask: Any = None) -> Any: ...
+
+
+class Named(nn.Module):
+    def forward(self, *, ids: Any, mask: Any) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("module", "masked", "note"),
+    [
+        (Ids(), False, "text takes no mask: it reads the padding as text"),
+        (Both(), True, ""),
+        (Optional(), True, ""),
+        (Ratio(), True, ""),
+        (Second(), True, "text gets the mask as 'valid': 1 where a token stands"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
 def test_the_mask_reaches_the_parameter_that_is_named_for_it(
-    module: nn.Module, masked: bool
+    module: nn.Module, masked: bool, note: str
 ) -> None:
-    ids, mask = call_encoder(module, (IDS, MASK))
+    how = text_call("text", module)
+    ids, mask = how(module, IDS, MASK)
     assert ids is IDS
     assert (mask is MASK) == masked
+    assert how.note == note
+
+
+def test_a_mask_never_goes_to_another_parameter() -> None:
+    assert text_call("text", Types()).mask == "attention_mask"
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [(Padding(), "in torch means True at padding"), (Named(), "by keyword only")],
+)
+def test_a_text_encoder_that_means_something_else_is_refused(module: nn.Module, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        text_call("text", module)
 
 
 class Keywords(nn.Module):
@@ -92,6 +139,15 @@ def test_a_head_that_fits_no_way_is_refused_with_the_ways() -> None:
         head_call(Three(), ["camera", "mic"])
 
 
+class Swapped(nn.Module):
+    def forward(self, mic: Any, vision: Any) -> Any: ...
+
+
+def test_a_parameter_named_after_one_modality_is_never_handed_another() -> None:
+    with pytest.raises(ConfigError, match="by position 'mic' would get 'camera'"):
+        head_call(Swapped(), ["camera", "mic"])
+
+
 def test_an_order_that_no_name_confirms_is_said() -> None:
     said = describe_positions(Placed(), ["camera", "mic"])
     assert said == "the fusion head takes its inputs by position: audio=camera, vision=mic"
@@ -102,9 +158,15 @@ class Coupled(nn.Module):
         return x - x.mean(dim=0)
 
 
-def test_a_model_that_mixes_the_rows_of_a_batch_is_refused() -> None:
+class Summed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.cumsum(dim=0)
+
+
+@pytest.mark.parametrize("module", [Coupled(), Summed()])
+def test_a_model_that_mixes_the_rows_of_a_batch_is_refused(module: nn.Module) -> None:
     with pytest.raises(ProofError, match="differently alone than in a batch"):
-        call("encoder 'camera'", Coupled(), [torch.randn(3, 4)])
+        call("encoder 'camera'", module, [torch.randn(3, 4)])
 
 
 def test_an_infinite_mask_in_a_buffer_is_no_broken_weight_but_nan_is() -> None:

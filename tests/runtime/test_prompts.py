@@ -58,7 +58,8 @@ def test_the_pairs_softmax_is_the_answer_and_each_prompt_is_encoded_once(
     presence = np.array([[True, False, False]] * 2)
     first, second = match_prompts(prompts, embeddings, presence, ORDER, model.fuse)
     assert model.encoded == [("hint", 3)]
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     expected = np.exp([2.0, 4.0, 6.0]) / np.exp([2.0, 4.0, 6.0]).sum()
     assert list(first.scores.values()) == pytest.approx(expected)
     assert (first.label, second.label) == ("small odd prime", "odd")

@@ -68,11 +68,38 @@ def test_uneven_times_are_interpolated_onto_the_grid(tmp_path: Path) -> None:
         ("1\n2\n3\n", "has 1 channels, not 2"),
         ("1,2\n" * 3 + "nan,2\n" + "1,2\n" * 20, "sample 4 is NaN or infinite"),
         ("1,2\n" * 9, "a window needs 10"),
+        ("time_s,x,y\n0,0,0\n1e8,0,0\n", "span more than a day"),
+        ("time_s,x,y\n0,0,0\ninf,0,0\n", "are not finite"),
+        ("1," + "2" * 200_000, "is not CSV"),
     ],
 )
 def test_a_bad_signal_is_refused_with_the_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         list(iter_windows({"imu": written(tmp_path / "a.csv", text)}, {"imu": SPEC}))
+
+
+def test_a_gap_is_not_filled_up_but_absent(tmp_path: Path) -> None:
+    times = [*range(0, 300, 10), *range(900, 1200, 10)]
+    rows = "\n".join(f"{t},{t},0" for t in times)
+    path = written(tmp_path / "a.csv", f"time_ms,x,y\n{rows}\n")
+    windows = list(iter_windows({"imu": path}, {"imu": SPEC}))
+    ends = [w.end_ns // 1_000_000 for w in windows if "imu" in w.raw]
+    assert ends == [100, 150, 200, 250, 300, 1000, 1050, 1100, 1150, 1200]
+
+
+def test_a_recording_far_above_the_encoders_rate_is_refused(tmp_path: Path) -> None:
+    rows = "\n".join(f"{t},0,0" for t in range(2000))
+    path = written(tmp_path / "a.csv", f"time_ms,x,y\n{rows}\n")
+    with pytest.raises(SourceError, match="taken at about 1000 Hz, the encoder at 100 Hz"):
+        list(iter_windows({"imu": path}, {"imu": SPEC}))
+
+
+def test_a_header_that_promises_more_than_the_file_holds_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((10, 2)))
+    data = (tmp_path / "a.npy").read_bytes().replace(b"(10, 2), }", b"(10000000000, 2), }")
+    (tmp_path / "a.npy").write_bytes(data)
+    with pytest.raises(SourceError, match="not a readable NPY file"):
+        read_signal(tmp_path / "a.npy")
 
 
 def test_a_pickle_inside_an_npy_file_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from mmedge.runtime.clips.container import check_file
 __all__ = ["SignalFile", "is_signal", "read_signal"]
 
 Values = npt.NDArray[np.float64]
-MAX_BYTES = 256 * 2**20
+MAX_BYTES = 64 * 2**20
+MAX_DURATION_NS = 24 * 3600 * 10**9
 _NPY = b"\x93NUMPY"
 _UNITS_NS = {"time_ns": 1, "time_us": 1_000, "time_ms": 1_000_000, "time_s": 1_000_000_000}
 
@@ -51,11 +52,11 @@ def read_signal(path: str | os.PathLike[str]) -> SignalFile:
 
     Raises:
         SourceError: missing, empty, or not such a file; the message names the line.
-        ResourceError: more than 256 MiB.
+        ResourceError: more than 64 MiB.
     """
     path = check_file(path)
     if path.stat().st_size > MAX_BYTES:
-        raise ResourceError(f"'{path}' has more than 256 MiB; cut it into shorter recordings")
+        raise ResourceError(f"'{path}' has more than 64 MiB; cut it into shorter recordings")
     with path.open("rb") as file:
         packed = file.read(len(_NPY)) == _NPY
     return _read_npy(path) if packed else _read_csv(path)
@@ -63,7 +64,8 @@ def read_signal(path: str | os.PathLike[str]) -> SignalFile:
 
 def _read_npy(path: Path) -> SignalFile:
     try:
-        array = np.load(path, allow_pickle=False)
+        # Mapped, so that a header that promises more than the file holds takes no memory.
+        array = np.load(path, allow_pickle=False, mmap_mode="r")
     except (ValueError, OSError, EOFError) as exc:
         raise SourceError(f"'{path}' is not a readable NPY file ({exc}); save it again") from exc
     if array.ndim not in (1, 2) or array.dtype.kind not in "fiu" or not array.size:
@@ -79,7 +81,10 @@ def _read_csv(path: Path) -> SignalFile:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as exc:
         raise SourceError(f"'{path}' is not text in UTF-8; write it as CSV again") from exc
-    rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text)) if any(map(str.strip, row))]
+    except csv.Error as exc:
+        raise SourceError(f"'{path}' is not CSV ({exc}); write it as numbers again") from exc
     header = _header(rows)
     unit_ns = _UNITS_NS.get(header[0]) if header else None
     body = rows[1:] if header else rows
@@ -90,6 +95,11 @@ def _read_csv(path: Path) -> SignalFile:
     if unit_ns is None:
         return SignalFile(table, None)
     times = (table[:, 0] - table[0, 0]) * unit_ns
+    if not np.isfinite(times).all() or times[-1] > MAX_DURATION_NS:
+        raise SourceError(
+            f"'{path}': the times of {header[0]!r} are not finite, or span more than a day; is "
+            "the unit right?"
+        )
     if table.shape[1] < 2 or not (np.diff(times) > 0).all():
         raise SourceError(f"'{path}': the times of {header[0]!r} must ascend, with a value beside")
     return SignalFile(table[:, 1:], times.round().astype(np.int64))
