@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from torch import nn
 
@@ -13,9 +12,9 @@ from mmedge.errors import ConfigError, ProofError
 from mmedge.export.config import ExportConfig
 from mmedge.export.diagnosis import first_difference
 from mmedge.export.draft import Draft, fusion_inputs
+from mmedge.export.filling import fill
 from mmedge.export.recipe import Recipe
 from mmedge.export.reference import Reference, run_golden
-from mmedge.export.weights import check_finite, load_weights, refuse_lazy
 from mmedge.manifest import FUSION
 from mmedge.proof.golden import Golden
 from mmedge.proof.parity import FP32, Finding, Parity
@@ -49,10 +48,10 @@ def export_bundle(
         ProofError: a graph's numbers are not the trained model's. Nothing is written.
     """
     check_target(config.out, replace=config.replace or config.only is not None)
-    on_stage("weights")
-    notes = _load(recipe, config.weights)
     draft = Draft(recipe, config)
     kept = _kept(draft, recipe, config)
+    on_stage("weights")
+    notes = fill(recipe, config.weights)
     if kept is not None and len(kept.manifest.plans) > 1:
         others = [name for name in kept.manifest.plans if name != "fp32"]
         notes.append(f"plans {', '.join(others)} held the old {config.only}: calibrate again")
@@ -102,40 +101,6 @@ def _kept(draft: Draft, recipe: Recipe, config: ExportConfig) -> Bundle | None:
             f"fusion head, which --only {config.only} leaves as it is. Export the whole bundle."
         )
     return bundle
-
-
-def _load(recipe: Recipe, weights: tuple[str, ...]) -> list[str]:
-    parts = recipe.parts()
-    everything = {**parts, **recipe.front_ends()}
-    left = {n: part for n, part in everything.items() if any(True for _ in part.parameters())}
-    notes = []
-    for each in weights:
-        name, equals, path = each.partition("=")
-        if not equals or Path(each).is_file():  # runs/lr=0.1/model.pt
-            whole = recipe.trained()
-            notes += load_weights(whole, Path(each))
-            inside = {id(weight) for weight in whole.parameters()}
-            left = {n: p for n, p in left.items() if not inside >= set(map(id, p.parameters()))}
-        elif name in parts:
-            notes += load_weights(parts[name], Path(path))
-            left.pop(name, None)
-        else:
-            raise ConfigError(
-                f"--weights {each}: {name!r} is neither {FUSION!r} nor one of the encoders "
-                f"{sorted(recipe.encoders)}"
-            )
-    if not weights:
-        notes.append("no weights file was given: the weights are those that the recipe set")
-    elif left:
-        notes.append(f"no weights file reached {', '.join(left)}: left as the recipe gave it")
-    networks = recipe.networks()
-    refuse_lazy(networks)
-    kinds = {str(p.dtype)[6:] for p in networks.parameters() if p.is_floating_point()} - {"float32"}
-    if kinds:
-        notes.append(f"weights in {', '.join(sorted(kinds))} were converted to float32")
-    networks.float().cpu().eval().requires_grad_(False)
-    check_finite(networks)
-    return notes
 
 
 def _prove(draft: Draft, reference: Reference, golden: Golden, only: str | None) -> Parity:
