@@ -59,7 +59,9 @@ def _make_importable(place: str) -> None:
     folders = [str(Path.cwd())]
     if place.endswith(".py"):
         folders.insert(0, str(Path(place).absolute().parent))
-    for folder in reversed([each for each in folders if each not in sys.path]):
+    for folder in reversed(folders):
+        if folder in sys.path:
+            sys.path.remove(folder)
         sys.path.insert(0, folder)
 
 

@@ -68,7 +68,13 @@ def refused(bundle: Path, error: type[MmedgeError], words: str, changed: Recipe,
 
 
 def test_an_encoder_that_is_no_longer_the_recipes_is_noticed(bundle: Path) -> None:
-    refused(bundle, ProofError, "--only fusion leaves it as it is", recipe(0.4, 0.3), "fusion")
+    refused(
+        bundle,
+        ProofError,
+        "What --only fusion leaves as it is, is not the recipe's",
+        recipe(0.4, 0.3),
+        "fusion",
+    )
 
 
 def test_a_head_that_does_not_fit_is_refused_before_anything_is_written(bundle: Path) -> None:
