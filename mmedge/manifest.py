@@ -152,6 +152,10 @@ class Manifest(Spec):
         fused = [name for each in self.presence for name in self.encoder_outputs(each).values()]
         _same("inputs of fusion", {i.name for i in self.graphs[FUSION].inputs}, {*fused, PRESENCE})
         _same("outputs of fusion", {o.name for o in self.graphs[FUSION].outputs}, set(self.tasks))
+        for output in self.graphs[FUSION].outputs:
+            shape = ("batch", *self.tasks[output.name].shape)
+            if output.shape != shape:
+                raise ValueError(f"output {output.name} has {output.shape}, its task {shape}")
         for name, task in self.tasks.items():
             if isinstance(task, Matching) and not set(task.between) <= names:
                 raise ValueError(f"tasks.{name} is between {task.between}, which are not all there")

@@ -142,6 +142,9 @@ def _answer(task: TaskPrediction) -> str:
 
     A label in brackets leads, but lies below its threshold.
     """
+    if task.tensor is not None:
+        sizes = " x ".join(map(str, task.tensor.shape))
+        return f"{sizes} numbers, {task.tensor.min():.4g} .. {task.tensor.max():.4g}"
     if task.units:
         return escape(", ".join(f"{k} {v:.4g} {task.units[k]}" for k, v in task.scores.items()))
     best = max(task.scores, key=lambda label: task.scores[label])

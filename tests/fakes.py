@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -48,25 +49,25 @@ def linear_bundle(
     random = np.random.default_rng(5)
     chosen: dict[str, Floats] = {}
     for name, task in tasks.items():
-        width = len(task.names if isinstance(task, Regression) else task.labels)
-        drawn = random.normal(size=(modalities, 2, width))
+        drawn = random.normal(size=(modalities, 2, math.prod(task.shape)))
         chosen[name] = np.asarray((weights or {}).get(name, drawn), np.float32)
-    graphs = {name: encoder_graph() for name in names} | {FUSION: head_graph(names, chosen)}
-    golden = _golden(names, chosen, random, samples)
-    return _bundle(names, tasks, chosen, graphs, golden)
+    shapes = {name: task.shape for name, task in tasks.items()}
+    graphs = {name: encoder_graph() for name in names}
+    graphs[FUSION] = head_graph(names, chosen, shapes=shapes)
+    golden = _golden(names, chosen, random, samples, shapes)
+    return _bundle(names, tasks, graphs, golden)
 
 
 def _bundle(
     names: tuple[str, ...],
     tasks: Mapping[str, Task],
-    weights: Mapping[str, Floats],
     graphs: Mapping[str, bytes],
     golden: Golden,
 ) -> Bundle:
     encoder = GraphSpec(inputs=(_spec("samples", 2),), outputs=(_spec("embedding", 2),))
     head = GraphSpec(
-        inputs=(*(_spec(name, 2) for name in names), _spec(PRESENCE, len(names), "bool")),
-        outputs=tuple(_spec(task, each.shape[2]) for task, each in weights.items()),
+        inputs=(*(_spec(name, 2) for name in names), _spec(PRESENCE, len(names), dtype="bool")),
+        outputs=tuple(_spec(name, *task.shape) for name, task in tasks.items()),
     )
     archive = golden.to_bytes()
     refs = {name: file_ref(name, ".onnx", model) for name, model in graphs.items()}
@@ -92,6 +93,7 @@ def _golden(
     weights: Mapping[str, Floats],
     random: np.random.Generator,
     samples: int,
+    shapes: Mapping[str, tuple[int, ...]],
 ) -> Golden:
     raw = {name: random.uniform(-1, 1, (samples, 2)).astype(np.float32) for name in names}
     rows = presence_rows(names)
@@ -103,7 +105,9 @@ def _golden(
         embeddings={name: {name: embedded[column]} for column, name in enumerate(names)},
         presence=rows,
         outputs={
-            task: np.einsum("rm,msd,mdk->rsk", rows.astype(np.float32), embedded, each)
+            task: np.einsum("rm,msd,mdk->rsk", rows.astype(np.float32), embedded, each).reshape(
+                len(rows), samples, *shapes[task]
+            )
             for task, each in weights.items()
         },
     )
@@ -130,8 +134,10 @@ def head_graph(
     *,
     leaks: bool = False,
     bias: float | tuple[float, ...] = 0.0,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> bytes:
     """The head; one that ``leaks`` multiplies with presence, and NaN times 0 is NaN."""
+    sizes = {task: each.shape[2:] for task, each in weights.items()} | dict(shapes or {})
     constants: dict[str, Any] = {"zero": np.float32(0), "bias": np.float32(bias)}
     nodes = []
     for column, name in enumerate(names):
@@ -147,11 +153,13 @@ def head_graph(
         for part, name, matrix in zip(parts, names, each, strict=True):
             constants[f"w_{part}"] = matrix
             nodes.append(_node("MatMul", [f"kept_{name}", f"w_{part}"], part))
-        nodes.append(_node("Sum", [*parts, "bias"], task))
+        constants[f"shape_{task}"] = np.int64([0, *sizes[task]])
+        nodes.append(_node("Sum", [*parts, "bias"], f"flat_{task}"))
+        nodes.append(_node("Reshape", [f"flat_{task}", f"shape_{task}"], task))
     return onnx_model(
         nodes,
         {**{name: ["batch", 2] for name in names}, PRESENCE: ["batch", len(names)]},
-        {task: ["batch", each.shape[2]] for task, each in weights.items()},
+        {task: ["batch", *sizes[task]] for task in weights},
         constants,
     )
 
@@ -232,5 +240,5 @@ def _node(kind: str, inputs: list[str], output: str, **attributes: Any) -> Any:
     return helper.make_node(kind, inputs, [output], **attributes)
 
 
-def _spec(name: str, size: int, dtype: Any = "float32") -> TensorSpec:
-    return TensorSpec(name=name, dtype=dtype, shape=("batch", size))
+def _spec(name: str, *sizes: int, dtype: Any = "float32") -> TensorSpec:
+    return TensorSpec(name=name, dtype=dtype, shape=("batch", *sizes))

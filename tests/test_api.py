@@ -18,6 +18,7 @@ PROMISED = [
     "Pcm",
     "Prediction",
     "Predictor",
+    "Raw",
     "Regression",
     "Signal",
     "Sound",

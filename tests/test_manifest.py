@@ -72,6 +72,11 @@ def test_a_file_name_that_could_lead_elsewhere_is_refused(written: bytes, name: 
 
 
 REFUSED: list[tuple[tuple[str | int, ...], object, str]] = [
+    (
+        ("graphs", "fusion", "outputs", 0, "shape"),
+        ["batch", 2],
+        "output level has ('batch', 2), its task ('batch', 1)",
+    ),
     ((*GRAPH, "bytes"), 3 * GIB, "less than or equal to 2147483648"),
     ((*GRAPH, "bytes"), 2 * GIB + 1, "less than or equal to 2147483648"),
     ((*GRAPH, "bytes"), -1, "greater than or equal to 0"),

@@ -9,7 +9,9 @@ from mmedge.specs import (
     Classification,
     Image,
     LogMel,
+    Matching,
     MultiLabel,
+    Raw,
     Regression,
     Sound,
     Spec,
@@ -124,7 +126,33 @@ def test_log_mel_frames_are_counted_as_their_makers_count_them(spec: LogMel, fra
         Classification(labels=("yes", "no"), threshold=0.5),
         MultiLabel(labels=("yes", "no"), thresholds=(0.25, 0.75)),
         Regression(names=("x",), units=("m",), scale=2.0, offset=-1.0),
+        Raw(shape=(8400, 4), axes=("box", "side"), unit="pixels"),
     ],
 )
 def test_a_specification_survives_json(spec: Spec) -> None:
     assert type(spec).model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"shape": ()}, "at least 1 item"),
+        ({"shape": (2, 0)}, "greater than or equal to 1"),
+        ({"shape": (4097, 4096)}, "holds 16781312 numbers; the most is 16777216"),
+        ({"shape": (1,) * 8}, "at most 7 items"),
+        ({"shape": (2, 3), "axes": ("row",)}, "1 axes for 2 sizes: name each, or none"),
+        ({"shape": (2, 3), "axes": ("row", "row")}, "must differ"),
+        ({"shape": (2, 3), "axes": ("row", "two words")}, "should match pattern"),
+    ],
+)
+def test_a_raw_tensor_that_cannot_be_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Raw(**fields)
+
+
+def test_every_task_says_the_shape_of_its_output() -> None:
+    assert Classification(labels=("a", "b", "c")).shape == (3,)
+    assert MultiLabel(labels=("a", "b")).shape == (2,)
+    assert Matching(between=("a", "b")).shape == (1,)
+    assert Regression(names=("x",), units=("m",)).shape == (1,)
+    assert Raw(shape=(4096, 4096)).shape == (4096, 4096)

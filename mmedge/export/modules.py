@@ -25,9 +25,9 @@ from mmedge.export.recipe import Encoder, Fusion
 from mmedge.manifest import PRESENCE
 from mmedge.models.log_mel import LogMelFrontEnd
 from mmedge.models.normalise import NormaliseFrontEnd, StandardiseFrontEnd
-from mmedge.specs import Image, Modality, Regression, Signal, Sound, Task, Text
+from mmedge.specs import Image, Modality, Raw, Regression, Signal, Sound, Task, Text
 
-__all__ = ["EncoderGraph", "FusionGraph", "task_width"]
+__all__ = ["EncoderGraph", "FusionGraph"]
 
 
 class EncoderGraph(nn.Module):
@@ -158,11 +158,6 @@ class FusionGraph(nn.Module):
         return torch.where(present, value, 0.0 if default is None else default)
 
 
-def task_width(task: Task) -> int:
-    """How many numbers per sample the task reads."""
-    return len(task.names if isinstance(task, Regression) else task.labels)
-
-
 def _front_end(modality: Modality) -> nn.Module | None:
     if isinstance(modality, Image):
         return NormaliseFrontEnd(modality)
@@ -220,14 +215,15 @@ def _by_task(returned: Any, tasks: Mapping[str, Task]) -> tuple[Tensor, ...]:
 
 
 def _fit(name: str, task: Task, output: Tensor) -> Tensor:
-    width = task_width(task)
-    if output.ndim == 1 and width == 1:
+    if output.ndim == 1 and task.shape == (1,):
         output = output.unsqueeze(1)
-    if output.ndim != 2 or output.shape[1] != width:
-        what = "names" if isinstance(task, Regression) else "labels"
+    if output.shape[1:] != task.shape:
+        wanted = f"[B, {', '.join(map(str, task.shape))}]"
+        what = f"{task.shape[0]} {'names' if isinstance(task, Regression) else 'labels'}"
+        has = f"shape={task.shape}" if isinstance(task, Raw) else what
         raise ConfigError(
-            f"task {name!r} has {width} {what}, but the fusion head gives shape "
-            f"{_shape(output)} for it; [B, {width}] was expected"
+            f"task {name!r} has {has}, but the fusion head gives shape {_shape(output)} for it; "
+            f"{wanted} was expected"
         )
     return output.float()
 

@@ -20,6 +20,7 @@ from mmedge.specs import (
     Matching,
     Modality,
     MultiLabel,
+    Raw,
     Regression,
     Signal,
     Sound,
@@ -124,7 +125,7 @@ class Recipe:
             raise ConfigError(f"name {self.name!r}: use letters, digits, '.', '_' and '-'")
         _check_names(self.modalities, self.tasks)
         _check_types("modalities", self.modalities, (Image, Sound, Text, Signal))
-        _check_types("tasks", self.tasks, (Classification, MultiLabel, Regression, Matching))
+        _check_types("tasks", self.tasks, (Classification, MultiLabel, Regression, Matching, Raw))
         _check_types("encoders", self.encoders, (nn.Module, Encoder))
         if not isinstance(self.fusion, (nn.Module, Fusion)):
             raise ConfigError(

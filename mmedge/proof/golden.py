@@ -10,7 +10,7 @@ The file is a numpy archive without pickle. Its keys:
 | ``front_end/MODALITY`` | ``[S, ...]`` what its front-end makes of it |
 | ``embedding/MODALITY/TENSOR`` | ``[S, ...]`` what the encoder makes of that |
 | ``presence`` | bool ``[R, M]``, the subsets of modalities |
-| ``output/TASK`` | ``[R, S, K]``, the head's outputs for each subset |
+| ``output/TASK`` | ``[R, S, K]``, for a raw task ``[R, S, *shape]``: the head's outputs |
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from mmedge.runtime.backends import Arrays
 from mmedge.runtime.contributions import coalitions, conflict, shares
 from mmedge.runtime.prediction import (
     Prediction,
+    ScoredTask,
     TaskPrediction,
     read_task,
     refuse_nan,
@@ -19,7 +20,7 @@ from mmedge.runtime.prediction import (
     winner,
 )
 from mmedge.runtime.prompts import Prompts, match_prompts
-from mmedge.specs import Classification, Task
+from mmedge.specs import Classification, Raw
 
 __all__ = ["MAX_ROWS", "decide"]
 
@@ -75,39 +76,55 @@ def decide(
 def _ask(
     manifest: Manifest, fuse: Fuse, embeddings: Arrays, presence: Bools, explain: bool
 ) -> list[dict[str, TaskPrediction]]:
-    """Ask the head once per sample and coalition."""
+    """Ask the head once per sample and coalition; a raw task is not explained."""
     count = presence.shape[1]
-    rows = coalitions(count) if explain else np.ones((1, count), dtype=bool)
+    scored = {n: t for n, t in manifest.tasks.items() if not isinstance(t, Raw)}
+    rows = coalitions(count) if explain and scored else np.ones((1, count), dtype=bool)
     asked = (presence[:, None] & rows).reshape(-1, count)
-    outputs = _fuse_in_parts(fuse, embeddings, asked, np.arange(len(presence)).repeat(len(rows)))
-    refuse_nan(outputs)
+    owners = np.arange(len(presence)).repeat(len(rows))
+    raw = [name for name in manifest.tasks if name not in scored]
+    outputs = _fuse_in_parts(fuse, embeddings, asked, owners, {name: len(rows) for name in raw})
     scores = {
         name: task_scores(task, outputs[name]).reshape(len(presence), len(rows), -1)
-        for name, task in manifest.tasks.items()
+        for name, task in scored.items()
     }
     return [
         {
-            name: _answer(manifest, task, scores[name][i], row, rows)
-            for name, task in manifest.tasks.items()
+            name: _answer(manifest, scored[name], scores[name][i], row, rows)
+            if name in scored
+            else TaskPrediction(scores={}, contributions={}, tensor=outputs[name][i])
+            for name in manifest.tasks
         }
         for i, row in enumerate(presence)
     ]
 
 
 def _fuse_in_parts(
-    fuse: Fuse, embeddings: Arrays, presence: Bools, owners: NDArray[np.intp]
-) -> dict[str, NDArray[np.generic]]:
-    """Run the head on rows that repeat samples, without ever holding all their copies."""
-    parts = []
+    fuse: Fuse,
+    embeddings: Arrays,
+    presence: Bools,
+    owners: NDArray[np.intp],
+    strides: Mapping[str, int],
+) -> dict[str, NDArray[np.float32]]:
+    """Run the head on rows that repeat samples, without ever holding all their copies.
+
+    Of a task in ``strides`` only every so many rows are kept.
+    """
+    kept: dict[str, list[NDArray[np.float32]]] = {}
     for begin in range(0, len(owners), MAX_ROWS):
         rows = slice(begin, begin + MAX_ROWS)
-        feeds = {name: array[owners[rows]] for name, array in embeddings.items()}
-        parts.append(fuse(feeds, presence[rows]))
-    return {task: np.concatenate([part[task] for part in parts]) for task in parts[0]}
+        outputs = fuse(
+            {name: array[owners[rows]] for name, array in embeddings.items()}, presence[rows]
+        )
+        refuse_nan(outputs)
+        for task, output in outputs.items():
+            stride = strides.get(task, 1)
+            kept.setdefault(task, []).append(output[-begin % stride :: stride].astype(np.float32))
+    return {task: np.concatenate(parts) for task, parts in kept.items()}
 
 
 def _answer(
-    manifest: Manifest, task: Task, scores: NDArray[np.float64], present: Bools, rows: Bools
+    manifest: Manifest, task: ScoredTask, scores: NDArray[np.float64], present: Bools, rows: Bools
 ) -> TaskPrediction:
     if len(rows) == 1:
         return read_task(task, scores[0], {}, 0.0)

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmedge.errors import ProofError
-from mmedge.specs import Classification, Matching, MultiLabel, Regression, Task
+from mmedge.specs import Classification, Matching, MultiLabel, Raw, Regression, Task
 
-__all__ = ["Prediction", "TaskPrediction", "read_task", "refuse_nan", "task_scores", "winner"]
+__all__ = [
+    "Prediction",
+    "ScoredTask",
+    "TaskPrediction",
+    "read_task",
+    "refuse_nan",
+    "task_scores",
+    "winner",
+]
 
 Floats = NDArray[np.float64]
+ScoredTask = Classification | MultiLabel | Matching | Regression
+"""Tasks whose answer is a score for each of several names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskPrediction:
+class TaskPrediction:  # noqa: PLW1641 - its dicts could not be hashed anyway
     """The answer to one task.
 
     Attributes:
-        scores: label -> probability; for a regression, quantity -> value in its unit.
+        scores: label -> probability; for a regression, quantity -> value in its unit. Empty
+            for a raw task, which has no label, contributions or conflict either.
         label: the most probable label, or ``None`` below the task's threshold; only for
             a classification.
         labels: the labels at or above their threshold; only for multi-label.
@@ -32,6 +43,7 @@ class TaskPrediction:
         units: quantity -> unit; only for a regression.
         conflict: 0..1, how firmly two modalities, each heard alone, back different labels
             (0 where they agree, or for tasks other than classification).
+        tensor: float32 of the task's shape; only for a raw task.
     """
 
     scores: dict[str, float]
@@ -40,9 +52,23 @@ class TaskPrediction:
     contributions: dict[str, float]
     units: dict[str, str] = field(default_factory=dict)
     conflict: float = 0.0
+    tensor: NDArray[np.float32] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether two answers are the same, a tensor number by number."""
+        if not isinstance(other, TaskPrediction):
+            return NotImplemented
+        names = [each.name for each in fields(self) if each.name != "tensor"]
+        same = all(getattr(self, name) == getattr(other, name) for name in names)
+        if self.tensor is None or other.tensor is None:
+            return same and self.tensor is other.tensor
+        return same and np.array_equal(self.tensor, other.tensor)
 
     def to_json(self) -> dict[str, Any]:
         """Give plain types; numbers rounded to 6 digits after the point."""
+        if self.tensor is not None:
+            rounded = self.tensor.astype(np.float64).round(6)
+            return {"shape": list(self.tensor.shape), "tensor": rounded.tolist()}
         return {
             "label": self.label,
             "labels": list(self.labels),
@@ -79,7 +105,10 @@ class Prediction:
 
 
 def task_scores(task: Task, outputs: NDArray[np.generic]) -> Floats:
-    """Turn a head's outputs ``[..., K]`` into probabilities, or values in their unit."""
+    """Turn a head's outputs ``[..., K]`` into probabilities, or values in their unit.
+
+    A raw task's ``[..., *shape]`` stay what they are.
+    """
     values = outputs.astype(np.float64)
     if isinstance(task, Classification):
         values = values / task.temperature
@@ -87,7 +116,7 @@ def task_scores(task: Task, outputs: NDArray[np.generic]) -> Floats:
         return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
     if isinstance(task, (MultiLabel, Matching)):
         return np.asarray(0.5 * (1 + np.tanh(0.5 * values)))  # the logistic, without overflow
-    return values * task.scale + task.offset
+    return values if isinstance(task, Raw) else values * task.scale + task.offset
 
 
 def winner(task: Task, scores: Floats) -> int:
@@ -102,7 +131,7 @@ def winner(task: Task, scores: Floats) -> int:
 
 
 def read_task(
-    task: Task, scores: Floats, contributions: Mapping[str, float], conflict: float
+    task: ScoredTask, scores: Floats, contributions: Mapping[str, float], conflict: float
 ) -> TaskPrediction:
     """Read one sample's scores ``[K]``."""
     names = task_names(task)
@@ -142,7 +171,7 @@ def refuse_nan(outputs: Mapping[str, NDArray[np.generic]]) -> None:
             )
 
 
-def task_names(task: Task) -> Sequence[str]:
+def task_names(task: ScoredTask) -> Sequence[str]:
     """Labels or quantities, in the order of the head's outputs."""
     return task.names if isinstance(task, Regression) else task.labels
 

@@ -16,7 +16,7 @@ from mmedge.specs.image import Image, ResizeFilter
 from mmedge.specs.log_mel import LogMel
 from mmedge.specs.signal import Signal
 from mmedge.specs.sound import Sound
-from mmedge.specs.tasks import Classification, Matching, MultiLabel, Regression
+from mmedge.specs.tasks import Classification, Matching, MultiLabel, Raw, Regression
 from mmedge.specs.tensors import DType, GraphSpec, TensorSpec
 from mmedge.specs.text import Text
 
@@ -32,6 +32,7 @@ __all__ = [
     "MultiLabel",
     "Name",
     "Note",
+    "Raw",
     "Regression",
     "ResizeFilter",
     "Signal",
@@ -43,4 +44,6 @@ __all__ = [
 ]
 
 Modality = Annotated[Image | Sound | Text | Signal, Field(discriminator="kind")]
-Task = Annotated[Classification | MultiLabel | Regression | Matching, Field(discriminator="kind")]
+Task = Annotated[
+    Classification | MultiLabel | Regression | Matching | Raw, Field(discriminator="kind")
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -9,7 +10,12 @@ from typing_extensions import Self
 
 from mmedge.specs.base import Floats, Labels, Name, Note, Spec
 
-__all__ = ["Classification", "Matching", "MultiLabel", "Regression"]
+__all__ = ["Classification", "Matching", "MultiLabel", "Raw", "Regression"]
+
+MAX_NUMBERS = 2**24
+"""Numbers in one sample's answer: 64 MB of them, a mask of 4096 x 4096."""
+
+Length = Annotated[int, Field(ge=1, le=MAX_NUMBERS)]
 
 
 class Classification(Spec):
@@ -25,6 +31,11 @@ class Classification(Spec):
     labels: Labels
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.0
     temperature: Annotated[float, Field(gt=0)] = 1.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the head's output, without the batch."""
+        return (len(self.labels),)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -43,6 +54,11 @@ class MultiLabel(Spec):
     kind: Literal["multi_label"] = "multi_label"
     labels: Labels
     thresholds: Floats = (0.5,)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the head's output, without the batch."""
+        return (len(self.labels),)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -70,6 +86,11 @@ class Matching(Spec):
     kind: Literal["matching"] = "matching"
     between: Annotated[tuple[Name, ...], Field(strict=False, min_length=2, max_length=2)]
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the head's output, without the batch."""
+        return (1,)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -103,11 +124,48 @@ class Regression(Spec):
     scale: float = 1.0
     offset: float = 0.0
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the head's output, without the batch."""
+        return (len(self.names),)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         _refuse_twins(self.names)
         if len(self.units) != len(self.names):
             raise ValueError(f"{len(self.units)} units for {len(self.names)} names: give one each")
+        return self
+
+
+class Raw(Spec):
+    """A tensor as the head gives it, ``[B, *shape]``: masks, boxes, the logits of CTC.
+
+    It is proven like every other output; what it means, the application knows. Integers and
+    booleans arrive as float32.
+
+    Attributes:
+        shape: sizes without the batch.
+        axes: a name for each of them, for people to read: ``("row", "column")``.
+        unit: of its numbers, for people to read.
+    """
+
+    kind: Literal["raw"] = "raw"
+    shape: Annotated[tuple[Length, ...], Field(strict=False, min_length=1, max_length=7)]
+    axes: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+    unit: Note = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if math.prod(self.shape) > MAX_NUMBERS:
+            raise ValueError(
+                f"shape={self.shape} holds {math.prod(self.shape)} numbers; the most is "
+                f"{MAX_NUMBERS}. Reduce the tensor inside the head."
+            )
+        _refuse_twins(self.axes)
+        if len(self.axes) not in (0, len(self.shape)):
+            raise ValueError(
+                f"{len(self.axes)} axes for {len(self.shape)} sizes: name each, or none"
+            )
         return self
 
 

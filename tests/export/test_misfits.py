@@ -14,7 +14,7 @@ from torch import nn  # noqa: E402
 
 from mmedge.errors import ArtefactError, ConfigError  # noqa: E402
 from mmedge.export import Encoder, Fusion  # noqa: E402
-from mmedge.specs import Classification, Text  # noqa: E402
+from mmedge.specs import Classification, Raw, Text  # noqa: E402
 from tests.export.recipes import (  # noqa: E402
     YES_NO,
     Flat,
@@ -110,6 +110,10 @@ MISFITS = [
         "front-end of 'camera' was given a batch",
     ),
     ({"tasks": {"answer": THREE}}, "task 'answer' has 3 labels, but the fusion head gives"),
+    (
+        {"tasks": {"answer": Raw(shape=(2, 1))}},
+        "task 'answer' has shape=(2, 1), but the fusion head gives shape [B, 2] for it; [B, 2, 1]",
+    ),
     ({"tasks": {"answer": YES_NO, "more": YES_NO}}, "but the tasks are ['answer', 'more']"),
     ({"fusion": Plain()}, "the fusion head has no parameter 'presence'"),
     ({"fusion": Wants()}, "the fusion head takes (left, right), but the encoders give camera"),

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmedge.errors import ProofError
+from mmedge.proof import verify
+from mmedge.proof.trust import load_golden
 from mmedge.runtime.prediction import TaskPrediction
 from mmedge.runtime.predictor import Predictor
-from mmedge.specs import Classification, MultiLabel, Regression, Task
+from mmedge.specs import Classification, MultiLabel, Raw, Regression, Task
 from tests.fakes import SIDE, head_graph, linear_bundle, with_graph
 
 
@@ -106,3 +109,91 @@ def test_several_tasks_are_answered_at_once() -> None:
     assert list(found) == ["side", "level"]
     assert found["side"].label == "left"
     assert found["level"].scores == {"x": 3.0}
+
+
+GRID = Raw(shape=(2, 3), axes=("row", "column"))
+GRID_WEIGHTS = np.float32([[[1, 2, 3, 4, 5, 6], [0] * 6], [[10] * 6, [0] * 6]])
+
+
+def test_a_raw_task_gives_its_tensor_and_invents_nothing() -> None:
+    found = answer(GRID, GRID_WEIGHTS, {"ant": loud(), "bee": loud(0.0)})
+    assert found.tensor is not None
+    assert found.tensor.dtype == np.float32
+    assert found.tensor.tolist() == [[12, 14, 16], [18, 20, 22]]
+    assert (found.label, found.labels, found.scores, found.contributions) == (None, (), {}, {})
+    assert found.to_json() == {
+        "shape": [2, 3],
+        "tensor": [[12.0, 14.0, 16.0], [18.0, 20.0, 22.0]],
+    }
+
+
+def test_absent_modalities_count_for_a_raw_task_too() -> None:
+    found = answer(GRID, GRID_WEIGHTS, {"bee": loud(0.0)}).tensor
+    assert found is not None
+    assert found.tolist() == [[10] * 3] * 2
+
+
+@pytest.mark.parametrize("modalities", [1, 3, 5])
+def test_beside_a_task_with_contributions_each_sample_keeps_its_own_tensor(modalities: int) -> None:
+    """More rows than go into one call of the head: some calls begin amid a sample's rows."""
+    tasks: dict[str, Task] = {"side": SIDE, "grid": GRID}
+    weights = {
+        "side": np.float32([FIRM] * modalities),
+        "grid": np.float32([GRID_WEIGHTS[0]] * modalities),
+    }
+    names = ("ant", "bee", "cat", "dog", "elk")[:modalities]
+    samples = [dict.fromkeys(names, loud(number / 2)) for number in range(40)]
+    with Predictor(linear_bundle(modalities, tasks=tasks, weights=weights)) as predictor:
+        found = [each.tasks for each in predictor.predict_batch(samples)]
+        plain = [each.tasks for each in predictor.predict_batch(samples, explain=False)]
+    for number, (explained, quick) in enumerate(zip(found, plain, strict=True)):
+        assert list(explained) == ["side", "grid"]
+        assert explained["side"].contributions
+        assert explained["grid"].tensor is not None
+        level = modalities * (number + 1)
+        assert explained["grid"].tensor.tolist() == [
+            [level, 2 * level, 3 * level],
+            [4 * level, 5 * level, 6 * level],
+        ]
+        assert explained["grid"] == quick["grid"]
+
+
+def test_a_model_with_raw_tasks_only_asks_the_head_once_per_sample(counting: Any) -> None:
+    bundle = linear_bundle(2, tasks={"grid": GRID}, weights={"grid": GRID_WEIGHTS})
+    with Predictor(bundle, backend="counting") as predictor:
+        predictor.predict(ant=loud(), bee=loud())
+    assert counting.runs[-1] == ("graph 'fusion'", 1)
+
+
+def test_answers_with_other_tensors_are_other_answers() -> None:
+    one = answer(GRID, GRID_WEIGHTS, {"ant": loud()})
+    assert one == answer(GRID, GRID_WEIGHTS, {"ant": loud()})
+    assert one != answer(GRID, GRID_WEIGHTS, {"ant": loud(0.6)})
+    assert one != TaskPrediction(scores={}, contributions={})
+    assert one != "another thing"
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_raw_task_that_is_not_finite_is_refused(wrong: float) -> None:
+    bundle = linear_bundle(1, tasks={"grid": GRID}, weights={"grid": GRID_WEIGHTS[:1]})
+    head = head_graph(
+        ("ant",), {"grid": GRID_WEIGHTS[:1]}, bias=(0, 0, 0, wrong, 0, 0), shapes={"grid": (2, 3)}
+    )
+    with (
+        Predictor(with_graph(bundle, "fusion", head)) as predictor,
+        pytest.raises(ProofError, match="answers task 'grid' with NaN or infinity"),
+    ):
+        predictor.predict(ant=loud())
+
+
+def test_a_raw_task_is_verified_for_every_subset() -> None:
+    bundle = linear_bundle(2, tasks={"grid": GRID, "side": SIDE})
+    parity = verify(bundle)
+    assert parity.passed
+    subsets = {each.subset for each in parity.findings if each.point == "fusion/grid"}
+    assert subsets == {"ant+bee", "ant", "bee", "nothing"}
+    wrong = load_golden(bundle)
+    wrong.outputs["grid"][3, 1, 1, 2] += 0.01  # type: ignore[index]
+    failure = verify(bundle, golden=wrong).first_failure
+    assert failure is not None
+    assert (failure.point, failure.subset, failure.sample) == ("fusion/grid", "nothing", 1)
