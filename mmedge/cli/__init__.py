@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, cast
 import typer
 import typer.core
 
+from mmedge.cli.options import BackendOpt, BundleArg, JsonOpt, PlanOpt
 from mmedge.errors import MmedgeError, ProofError
 
 
@@ -45,11 +46,7 @@ app = typer.Typer(
     "Jetson or a desktop GPU, with proof at each step.",
 )
 
-BundleArg = Annotated[Path, typer.Argument(help="Bundle folder, NAME.mmedge.")]
-BackendOpt = Annotated[str, typer.Option(help="What runs the graphs.")]
-PlanOpt = Annotated[str, typer.Option(help="Which of the bundle's plans.")]
 Golden = Literal["seeded", "clips"]
-JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
 def main() -> None:
