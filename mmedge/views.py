@@ -15,7 +15,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from mmedge.bundle import Bundle
     from mmedge.demo import DemoResult
-    from mmedge.proof import Parity, SubsetAccuracy
+    from mmedge.proof import Parity, SubsetMetrics
     from mmedge.runtime.offline import FilePrediction
     from mmedge.runtime.prediction import TaskPrediction
     from mmedge.specs import Spec
@@ -166,7 +166,7 @@ def show_demo(result: DemoResult) -> None:
     )
 
 
-def _show_accuracy(rows: Iterable[SubsetAccuracy]) -> None:
+def _show_accuracy(rows: Iterable[SubsetMetrics]) -> None:
     table = Table(
         title="accuracy on the shipped test excerpt: a speaker and digits never trained on",
         title_justify="left",
@@ -174,9 +174,9 @@ def _show_accuracy(rows: Iterable[SubsetAccuracy]) -> None:
     for column in ("present", "accuracy", "", "right"):
         table.add_column(column)
     for row in rows:
-        table.add_row(
-            row.present, f"{row.accuracy:.1%}", _bar(row.accuracy), f"{row.correct} / {row.samples}"
-        )
+        share = row.metrics["accuracy"]
+        right = f"{share * row.samples:.0f} / {row.samples}"
+        table.add_row(row.present, f"{share:.1%}", _bar(share), right)
     _out.print(table)
 
 

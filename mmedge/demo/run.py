@@ -13,7 +13,7 @@ from typing import Any
 from mmedge.bundle import open_bundle, save_bundle
 from mmedge.demo.picture import draw_demo
 from mmedge.errors import ConfigError
-from mmedge.proof import Parity, SubsetAccuracy, evaluate, verify
+from mmedge.proof import Parity, SubsetMetrics, evaluate, verify
 from mmedge.runtime.clips import Source, read_clips
 from mmedge.runtime.offline import FilePrediction, predict_files
 from mmedge.runtime.predictor import Predictor
@@ -45,7 +45,7 @@ class DemoResult:
 
     bundle: Path
     parity: Parity
-    accuracy: tuple[SubsetAccuracy, ...]
+    accuracy: tuple[SubsetMetrics, ...]
     predictions: tuple[FilePrediction, ...]
     picture: Path
     clip: Path
@@ -110,7 +110,7 @@ def labelled_samples(
     predictor: Predictor, path: Path
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Read a list of labelled clips; a long sound gives its first window."""
-    for clip in read_clips(path, predictor.manifest.modalities):
+    for clip in read_clips(path, predictor.manifest.modalities, predictor.manifest.tasks):
         window = next(iter_windows(clip.sources, predictor.manifest.modalities))
         yield window.raw, dict(clip.labels)
 

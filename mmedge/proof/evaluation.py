@@ -1,4 +1,4 @@
-"""Accuracy on labelled samples, for every subset of modalities."""
+"""Every task's metrics on labelled samples, for every subset of modalities."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from mmedge.errors import ConfigError
 from mmedge.proof.subsets import presence_rows, row_name
+from mmedge.proof.tally import Tally
+from mmedge.runtime.clips import read_label
+from mmedge.runtime.prediction import refuse_nan
 from mmedge.runtime.predictor import Predictor
-from mmedge.specs import Classification
+from mmedge.specs import Task
 
-__all__ = ["SubsetAccuracy", "evaluate"]
+__all__ = ["SubsetMetrics", "evaluate"]
 
 Array = NDArray[np.generic]
 CHUNK = 64
@@ -22,70 +25,69 @@ CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SubsetAccuracy:
-    """How often the most probable label was right, with only these modalities present.
+class SubsetMetrics:
+    """How good the answers to a task are with only these modalities present.
 
     Attributes:
         task: which task.
         present: the subset, such as ``camera+mic``.
-        correct: samples answered rightly.
         samples: samples that had all modalities of the subset and a label.
+        metrics: those of the task's kind by name, see `mmedge.proof.tally`. One that these
+            samples cannot tell is left out.
     """
 
     task: str
     present: str
-    correct: int
     samples: int
-
-    @property
-    def accuracy(self) -> float:
-        """Share of right answers, 0..1."""
-        return self.correct / self.samples
+    metrics: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
         """Give plain types."""
-        return {**asdict(self), "accuracy": round(self.accuracy, 6)}
+        rounded = {name: round(value, 6) for name, value in self.metrics.items()}
+        return {**asdict(self), "metrics": rounded}
 
 
 def evaluate(
     predictor: Predictor, samples: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]
-) -> list[SubsetAccuracy]:
+) -> list[SubsetMetrics]:
     """Answer labelled samples with every non-empty subset of the modalities.
 
-    Each sample is encoded once. Thresholds play no part: the most probable label counts.
+    Each sample is encoded once. A classification's threshold plays no part: the most
+    probable label counts.
 
     Args:
         predictor: an open bundle.
-        samples: pairs of raw inputs by modality, and labels by task.
+        samples: pairs of raw inputs by modality, and labels by task; those that a task
+            takes are in `mmedge.runtime.clips.labels`. A task may have none.
 
     Raises:
-        ConfigError: a label that the task does not know, no labelled sample, or a model
-            without a classification task.
+        ConfigError: a label that is not what its task takes, or no labelled sample.
+        ProofError: the head answers with NaN or infinity.
     """
-    tasks = {n: t for n, t in predictor.manifest.tasks.items() if isinstance(t, Classification)}
-    if not tasks:
-        raise ConfigError("accuracy needs a classification task, and the model has none")
-    names = predictor.manifest.presence
+    tasks, names = predictor.manifest.tasks, predictor.manifest.presence
     rows = presence_rows(names)[:-1]  # the last one is the empty set
-    hits = {task: np.zeros((len(rows), 2), dtype=int) for task in tasks}
+    tallies = {task: [Tally(spec) for _ in rows] for task, spec in tasks.items()}
     for chunk in _chunks(samples):
         have = np.array([[raw.get(name) is not None for name in names] for raw, _ in chunk])
+        truths = {task: _truths(task, spec, chunk) for task, spec in tasks.items()}
         embeddings = predictor.embed([raw for raw, _ in chunk])
         for index, row in enumerate(rows):
-            usable = (have | ~row).all(axis=1)
-            outputs = predictor.fuse(embeddings, np.tile(row, (len(chunk), 1)))
-            for task, spec in tasks.items():
-                truth = np.array([_index(task, spec, labels) for _, labels in chunk])
-                counted = usable & (truth >= 0)
-                right = outputs[task].argmax(axis=1) == truth
-                hits[task][index] += (right & counted).sum(), counted.sum()
-    if not any(table.any() for table in hits.values()):
+            usable = np.flatnonzero((have | ~row).all(axis=1))
+            if len(usable):
+                here = {name: array[usable] for name, array in embeddings.items()}
+                outputs = predictor.fuse(here, np.tile(row, (len(usable), 1)))
+                refuse_nan(outputs)
+                for task, known in truths.items():
+                    _count(tallies[task][index], outputs[task], [known[i] for i in usable])
+    if not any(len(tally) for each in tallies.values() for tally in each):
         raise ConfigError(f"no sample has a label for any of the tasks {sorted(tasks)}")
     return [
-        SubsetAccuracy(task=task, present=row_name(names, row), correct=int(c), samples=int(n))
-        for task, table in hits.items()
-        for row, (c, n) in zip(rows, table, strict=True)
-        if n
+        SubsetMetrics(
+            task=task, present=row_name(names, row), samples=len(tally), metrics=tally.metrics()
+        )
+        for task, each in tallies.items()
+        for row, tally in zip(rows, each, strict=True)
+        if len(tally)
     ]
 
 
@@ -100,11 +102,13 @@ def _chunks(samples: Iterable[tuple[Any, Any]]) -> Iterable[list[tuple[Any, Any]
         yield chunk
 
 
-def _index(task: str, spec: Classification, labels: Mapping[str, Any]) -> int:
-    if task not in labels:
-        return -1
-    if labels[task] not in spec.labels:
-        raise ConfigError(
-            f"label {labels[task]!r} of task {task!r} is none of {', '.join(spec.labels[:20])}"
-        )
-    return spec.labels.index(labels[task])
+def _truths(task: str, spec: Task, chunk: list[tuple[Any, Any]]) -> list[Array | None]:
+    """The labels of a task as numbers; ``None`` where a sample has none."""
+    return [read_label(task, spec, row[task]) if task in row else None for _, row in chunk]
+
+
+def _count(tally: Tally, outputs: Array, truths: list[Array | None]) -> None:
+    """Count the samples that have a label."""
+    known = [(index, truth) for index, truth in enumerate(truths) if truth is not None]
+    if known:
+        tally.add(outputs[[index for index, _ in known]], np.stack([truth for _, truth in known]))

@@ -24,7 +24,7 @@ from mmedge.demo.picture.canvas import INK, RIGHT, WRONG, Canvas
 from mmedge.demo.picture.media import film_strip, loudness
 from mmedge.demo.picture.proofs import chosen_subsets
 from mmedge.demo.picture.timeline import Timeline
-from mmedge.proof import Finding, Parity, SubsetAccuracy
+from mmedge.proof import Finding, Parity, SubsetMetrics
 from mmedge.proof.parity import FP32
 from mmedge.runtime.offline import FilePrediction
 from mmedge.runtime.prediction import Prediction, TaskPrediction
@@ -78,9 +78,11 @@ def parity(**errors: float) -> Parity:
     )
 
 
-def accuracy(names: Sequence[str] = NAMES) -> list[SubsetAccuracy]:
+def accuracy(names: Sequence[str] = NAMES) -> list[SubsetMetrics]:
     return [
-        SubsetAccuracy(task="digit", present="+".join(some), correct=10 * size, samples=100)
+        SubsetMetrics(
+            task="digit", present="+".join(some), samples=100, metrics={"accuracy": size / 10}
+        )
         for size in range(len(names), 0, -1)
         for some in itertools.combinations(names, size)
     ]

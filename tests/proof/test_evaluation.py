@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmedge.errors import ConfigError
-from mmedge.proof.evaluation import SubsetAccuracy, evaluate
+from mmedge.errors import ConfigError, ProofError
+from mmedge.proof.evaluation import SubsetMetrics, evaluate
 from mmedge.runtime.predictor import Predictor
-from mmedge.specs import Classification
-from tests.fakes import SIDE, linear_bundle
+from mmedge.specs import Classification, Matching, MultiLabel, Raw, Regression, Task
+from tests.fakes import SIDE, head_graph, linear_bundle, with_graph
 
 # What stands first in a window decides: ant hears left where it is positive, bee right.
 WEIGHTS = {"side": np.float32([[[1, -1], [0, 0]], [[-0.5, 0.5], [0, 0]]])}
@@ -26,8 +26,11 @@ def sides() -> Iterator[Predictor]:
         yield opened
 
 
-def table(rows: list[SubsetAccuracy]) -> dict[str, tuple[int, int]]:
-    return {row.present: (row.correct, row.samples) for row in rows}
+def table(rows: list[SubsetMetrics]) -> dict[str, tuple[int, int]]:
+    """Subset -> samples answered rightly, and samples."""
+    return {
+        row.present: (round(row.metrics["accuracy"] * row.samples), row.samples) for row in rows
+    }
 
 
 def test_every_subset_is_counted_on_the_samples_that_have_it(sides: Predictor) -> None:
@@ -44,13 +47,13 @@ def test_every_subset_is_counted_on_the_samples_that_have_it(sides: Predictor) -
     )
     assert [row.present for row in rows] == ["ant+bee", "ant", "bee"]
     assert table(rows) == {"ant+bee": (2, 2), "ant": (3, 4), "bee": (2, 3)}
-    assert [row.accuracy for row in rows] == [1.0, 0.75, 2 / 3]
+    assert [row.metrics["accuracy"] for row in rows] == [1.0, 0.75, 2 / 3]
+    # Bee answers right three times: F1 is 2 * 2 / (3 + 2) for right and 0 for left.
     assert rows[2].to_json() == {
         "task": "side",
         "present": "bee",
-        "correct": 2,
         "samples": 3,
-        "accuracy": 0.666667,
+        "metrics": {"accuracy": 0.666667, "macro_f1": 0.4},
     }
 
 
@@ -85,9 +88,77 @@ def test_no_labelled_sample_is_an_error_and_not_an_empty_table(
         evaluate(sides, samples)
 
 
-def test_a_model_without_a_classification_has_no_accuracy() -> None:
+EVERYTHING: dict[str, Task] = {
+    "side": SIDE,
+    "tags": MultiLabel(labels=("low", "high")),
+    "fits": Matching(between=("ant", "bee"), threshold=0.9),
+    "level": Regression(names=("level",), units=("m",), scale=10.0),
+    "grid": Raw(shape=(2, 2)),
+}
+FIRST_OF_ANT = {
+    "side": [1, -1],
+    "tags": [-1, 1],
+    "fits": [1],
+    "level": [1],
+    "grid": [1, 0, 0, 1],
+}
+
+
+def test_several_tasks_are_judged_at_once_each_by_its_own_metrics() -> None:
+    """Ant's first value x stands in the embedding as 2 x + 1; bee is not listened to."""
+    weights = {
+        task: np.float32([[row, [0] * len(row)], [[0] * len(row)] * 2])
+        for task, row in FIRST_OF_ANT.items()
+    }
+    labels = [
+        (0.0, ["high"], True, 10.0, [[1, 0], [0, 1]]),  # embedding 1
+        (1.0, ["high"], True, 30.0, [[3, 0], [0, 3]]),  # embedding 3
+        (-1.0, ["low", "high"], False, -20.0, [[-1, 0], [0, 0]]),  # embedding -1
+        (2.0, [], False, None, None),  # embedding 5
+    ]
+    samples = []
+    for first, tags, fits, level, grid in labels:
+        row = {"side": "left", "tags": tags, "fits": fits, "level": level, "grid": grid}
+        known = {task: label for task, label in row.items() if label is not None}
+        samples.append(({"ant": sound(first), "bee": sound(0)}, known))
+    with Predictor(linear_bundle(2, tasks=EVERYTHING, weights=weights)) as predictor:
+        rows = evaluate(predictor, samples)
+    found = {row.task: row for row in rows if row.present == "ant+bee"}
+    assert {name: row.samples for name, row in found.items()} == {
+        "side": 4,
+        "tags": 4,
+        "fits": 4,
+        "level": 3,
+        "grid": 3,
+    }
+    metrics = {name: row.metrics for name, row in found.items()}
+    # Left is right three times of four; class left 6 / 7, class right never true: 0.
+    assert metrics["side"] == pytest.approx({"accuracy": 0.75, "macro_f1": 3 / 7})
+    # Low scores highest where it holds: 1. High comes second to fourth: 1 / 2, 2 / 3, 3 / 4.
+    mean = (1 + (1 / 2 + 2 / 3 + 3 / 4) / 3) / 2
+    assert metrics["tags"] == pytest.approx({"mean_average_precision": mean})
+    # From 0.9, logit 2.2, are 3 (right) and 5 (wrong); not 1 (wrong) and -1 (right).
+    # Of the pairs of a match and none, 1 and 3 win over -1 and lose to 5.
+    assert metrics["fits"] == pytest.approx({"accuracy": 0.5, "roc_auc": 0.5})
+    # Answers 10, 30 and -10: one error of 10; the truths are 10 / 3, 70 / 3, 80 / 3 off their mean.
+    assert metrics["level"] == pytest.approx({"relative_mae": (10 / 3) / (160 / 9)})
+    # One number is off by 1; the references' squares sum to 1 + 1 + 9 + 9 + 1.
+    assert metrics["grid"] == pytest.approx({"relative_rms": (1 / 21) ** 0.5})
+
+
+def test_what_the_samples_cannot_tell_is_left_out() -> None:
+    fits = {"fits": EVERYTHING["fits"]}
+    with Predictor(linear_bundle(2, tasks=fits)) as predictor:
+        both = {"ant": sound(1), "bee": sound(1)}
+        (row, *_) = evaluate(predictor, [(both, {"fits": True}), (both, {"fits": True})])
+    assert set(row.metrics) == {"accuracy"}
+
+
+def test_an_answer_that_is_no_number_is_not_counted_as_wrong_but_refused() -> None:
+    bundle = linear_bundle(1, tasks={"side": SIDE}, weights={"side": WEIGHTS["side"][:1]})
+    head = head_graph(("ant",), {"side": WEIGHTS["side"][:1]}, bias=(np.nan, 0.0))
     with (
-        Predictor(linear_bundle(1)) as predictor,
-        pytest.raises(ConfigError, match="accuracy needs a classification task"),
+        Predictor(with_graph(bundle, "fusion", head)) as predictor,
+        pytest.raises(ProofError, match="answers task 'side' with NaN"),
     ):
-        evaluate(predictor, [({"ant": sound(1)}, {"level": "left"})])
+        evaluate(predictor, [({"ant": sound(1)}, {"side": "left"})])

@@ -21,7 +21,7 @@ from mmedge.demo.picture.timeline import (
     draw_shares,
     verdict_box,
 )
-from mmedge.proof import Parity, SubsetAccuracy
+from mmedge.proof import Parity, SubsetMetrics
 from mmedge.runtime.offline import FilePrediction
 
 __all__ = ["HEIGHT", "WIDTH", "draw_demo"]
@@ -45,7 +45,7 @@ def draw_demo(
     clip: Path,
     predictions: Sequence[FilePrediction],
     truth: Sequence[Mapping[str, Any]],
-    accuracy: Sequence[SubsetAccuracy],
+    accuracy: Sequence[SubsetMetrics],
     parity: Parity,
 ) -> None:
     """Write the picture, a PNG of 1600 x 1040 pixels.

@@ -16,7 +16,7 @@ from mmedge.demo.picture.canvas import (
     Canvas,
     Colour,
 )
-from mmedge.proof import Finding, Parity, SubsetAccuracy
+from mmedge.proof import Finding, Parity, SubsetMetrics
 
 __all__ = ["chosen_subsets", "draw_accuracy", "draw_parity"]
 
@@ -26,7 +26,7 @@ BAR: Colour = (70, 84, 104)
 BEYOND: Colour = (252, 238, 227)
 
 
-def chosen_subsets(accuracy: Sequence[SubsetAccuracy]) -> list[SubsetAccuracy]:
+def chosen_subsets(accuracy: Sequence[SubsetMetrics]) -> list[SubsetMetrics]:
     """Sort by how many modalities are present; of too many, keep single ones and all."""
     rows = sorted(accuracy, key=lambda row: row.present.count("+"))
     if len(rows) <= MOST_ROWS:
@@ -36,7 +36,7 @@ def chosen_subsets(accuracy: Sequence[SubsetAccuracy]) -> list[SubsetAccuracy]:
 
 
 def draw_accuracy(
-    canvas: Canvas, accuracy: Sequence[SubsetAccuracy], colours: Mapping[str, Colour]
+    canvas: Canvas, accuracy: Sequence[SubsetMetrics], colours: Mapping[str, Colour]
 ) -> None:
     """Draw one bar per subset of modalities."""
     left, right = 48, 772
@@ -62,10 +62,10 @@ def draw_accuracy(
             here = modality in row.present.split("+")
             fill = colours[modality] if here else RULE
             canvas.dot(dots + 18 * column, y, 6 if here else 4, fill)
-        end = bar + (right - 76 - bar) * row.accuracy
+        end = bar + (right - 76 - bar) * row.metrics["accuracy"]
         canvas.box((bar, y - 9, right - 76, y + 9), (243, 245, 248), 3)
         canvas.box((bar, y - 9, end, y + 9), BAR, 3)
-        canvas.text((right, y), f"{row.accuracy:.1%}", SMALL, INK, anchor="rm")
+        canvas.text((right, y), f"{row.metrics['accuracy']:.1%}", SMALL, INK, anchor="rm")
 
 
 def draw_parity(canvas: Canvas, parity: Parity) -> None:

@@ -7,6 +7,7 @@ unreasonable memory before it is decoded.
 from __future__ import annotations
 
 from mmedge.runtime.clips.kinds import kind_of
+from mmedge.runtime.clips.labels import read_label
 from mmedge.runtime.clips.lines import Clip, Source, read_clips
 from mmedge.runtime.clips.picture import read_image, read_images
 from mmedge.runtime.clips.signal import SignalFile, read_signal
@@ -27,6 +28,7 @@ __all__ = [
     "read_clips",
     "read_image",
     "read_images",
+    "read_label",
     "read_signal",
     "read_sound",
 ]

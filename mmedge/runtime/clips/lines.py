@@ -6,16 +6,17 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mmedge.errors import ArtefactError, SourceError
+from mmedge.errors import ArtefactError, ConfigError, SourceError
 from mmedge.runtime.clips.container import check_file
+from mmedge.runtime.clips.labels import read_label
 from mmedge.runtime.clips.picture import read_image, read_images
 from mmedge.runtime.clips.sound import read_sound
 from mmedge.runtime.preprocess import Raw
-from mmedge.specs import Image, Modality, Sound, Text
+from mmedge.specs import Image, Modality, Sound, Task, Text
 
 __all__ = ["Clip", "Source", "read_clips"]
 
@@ -31,7 +32,8 @@ class Clip:
         where: file and line, for messages.
         modalities: the bundle's modalities.
         sources: by modality; one that the line leaves out (or sets to null) is absent.
-        labels: by task; not checked against the bundle's tasks.
+        labels: by task, as written, but that the file of a raw task is a path; checked if
+            the tasks were known (see `read_label`).
         extra: the other columns (speaker, session...), as they stand.
     """
 
@@ -65,17 +67,23 @@ class Clip:
         return read_image(source)
 
 
-def read_clips(path: str | os.PathLike[str], modalities: Mapping[str, Modality]) -> Iterator[Clip]:
+def read_clips(
+    path: str | os.PathLike[str],
+    modalities: Mapping[str, Modality],
+    tasks: Mapping[str, Task] | None = None,
+) -> Iterator[Clip]:
     """Read a list of clips, one JSON object per line; blank lines are passed over.
 
     A column named as a modality holds a path relative to the list's folder (for an image
     of several frames: a list of as many paths, oldest first) or, for a text, the text.
-    ``labels`` holds an object from task to value. Other columns are kept as they are, but
+    ``labels`` holds an object from task to value; `read_label` says what a task takes. Other
+    columns are kept as they are, but
     one that names an existing file is refused: it is a modality misspelt.
 
     Args:
         path: the list, UTF-8.
         modalities: the bundle's, by name.
+        tasks: the bundle's, by name, to check labels by; ``None`` leaves them unread.
 
     Yields:
         The clips in order; no media is decoded yet, but every file is known to exist.
@@ -89,7 +97,8 @@ def read_clips(path: str | os.PathLike[str], modalities: Mapping[str, Modality])
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 where = f"{path}, line {number}"
-                yield _clip(_parse(line, where), where, path.parent, modalities)
+                clip = _clip(_parse(line, where), where, path.parent, modalities)
+                yield clip if tasks is None else _labelled(clip, path.parent, tasks)
 
 
 def _parse(line: bytes, where: str) -> dict[str, Any]:
@@ -149,6 +158,24 @@ def _clip(
             f"are {sorted(row)}"
         )
     return Clip(where=where, modalities=modalities, sources=sources, labels=labels, extra=row)
+
+
+def _labelled(clip: Clip, folder: Path, tasks: Mapping[str, Task]) -> Clip:
+    """Check a clip's labels; the file that one names is relative to the list's folder."""
+    labels: dict[str, Any] = {}
+    for name, value in clip.labels.items():
+        if name not in tasks:
+            raise ArtefactError(
+                f"{clip.where}: a label for {name!r}, but the tasks are {sorted(tasks)}; rename it "
+                "or leave it out"
+            )
+        raw = tasks[name].kind == "raw" and isinstance(value, str)
+        labels[name] = _file(value, f"labels.{name}", clip.where, folder) if raw else value
+        try:
+            read_label(name, tasks[name], labels[name])
+        except ConfigError as exc:
+            raise ArtefactError(f"{clip.where}: {exc}") from exc
+    return replace(clip, labels=labels)
 
 
 def _refuse_unknown(
