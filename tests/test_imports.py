@@ -14,12 +14,16 @@ HEAVY = (
     "onnx",
     "onnxruntime",
     "onnxscript",
+    "prometheus_client",
     "sounddevice",
     "soxr",
+    "starlette",
     "tensorrt",
     "tensorrt_rtx",
     "tokenizers",
     "torch",
+    "uvicorn",
+    "websockets",
 )
 
 REPORT = f"""

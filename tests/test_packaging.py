@@ -105,15 +105,21 @@ def test_only_aggregates_refer_to_other_extras() -> None:
     assert found == AGGREGATES
 
 
-def test_no_extra_is_empty_but_the_one_whose_part_is_to_come() -> None:
-    assert [extra for extra in EXTRAS if not EXTRAS[extra]] == ["serve"]
+def test_only_serve_brings_a_server() -> None:
+    servers = {"prometheus-client", "starlette", "uvicorn", "websockets"}
+    assert packages("serve") == servers
+    assert extras_with(servers) == {"serve", "dev"}
+
+
+def test_no_extra_is_empty() -> None:
+    assert [extra for extra in EXTRAS if not EXTRAS[extra]] == []
 
 
 @pytest.mark.parametrize(
     ("constraints", "extras", "environment"),
     [
-        ("ci.txt", ("dev", "demo", "export", "train", "rtx"), {"python_version": "3.11"}),
-        ("jetpack6.txt", ("dev", "demo", "tensorrt"), {"python_version": "3.10"}),
+        ("ci.txt", ("dev", "demo", "serve", "export", "train", "rtx"), {"python_version": "3.11"}),
+        ("jetpack6.txt", ("dev", "demo", "serve", "tensorrt"), {"python_version": "3.10"}),
     ],
 )
 def test_what_an_extra_names_is_pinned_within_its_range(
