@@ -23,7 +23,16 @@ from filelock import FileLock, Timeout
 from mmedge.errors import ArtefactError, ConfigError, ResourceError
 from mmedge.manifest import MAX_MANIFEST_BYTES, FileRef, Manifest, parse_manifest
 
-__all__ = ["MANIFEST", "SUFFIX", "Bundle", "check_target", "file_ref", "open_bundle", "save_bundle"]
+__all__ = [
+    "MANIFEST",
+    "SUFFIX",
+    "Bundle",
+    "check_target",
+    "file_ref",
+    "open_bundle",
+    "save_bundle",
+    "write_whole",
+]
 
 MANIFEST = "manifest.json"
 SUFFIX = ".mmedge"
@@ -177,8 +186,8 @@ def _replace(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> No
     try:
         with FileLock(folder / _LOCK, timeout=10):
             for name, data in contents.items():
-                _write_whole(folder / name, data)
-            _write_whole(folder / MANIFEST, manifest)
+                write_whole(folder / name, data)
+            write_whole(folder / MANIFEST, manifest)
             for stray in folder.iterdir():
                 if stray.name not in contents and _OURS.search(stray.name) and stray.is_file():
                     stray.unlink()
@@ -188,7 +197,8 @@ def _replace(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> No
         ) from exc
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that its name holds the old content or the new, never a part."""
     if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
         return
     draft = path.with_name(f".{path.name}.part")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -16,11 +18,22 @@ if TYPE_CHECKING:
     from mmedge.bundle import Bundle
     from mmedge.demo import DemoResult
     from mmedge.proof import Parity, SubsetMetrics
+    from mmedge.runtime.gallery import Gallery
     from mmedge.runtime.offline import FilePrediction
     from mmedge.runtime.prediction import TaskPrediction
+    from mmedge.runtime.retrieval import Hit
     from mmedge.specs import Spec
 
-__all__ = ["progress", "show_bundle", "show_demo", "show_parity", "show_predictions"]
+__all__ = [
+    "counting",
+    "progress",
+    "show_bundle",
+    "show_demo",
+    "show_gallery",
+    "show_hits",
+    "show_parity",
+    "show_predictions",
+]
 
 
 class _Console(Console):
@@ -33,6 +46,7 @@ class _Console(Console):
 _out = _Console(width=None if sys.stdout.isatty() else 120)
 _err = Console(stderr=True)
 _BAR = 12
+_QUIET_NS = 2_000_000_000
 _LONG = 600  # characters of one field
 
 
@@ -48,6 +62,43 @@ def progress() -> Iterator[Callable[[str], None]]:
             status.update(f"{stage} ...")
 
         yield on_stage
+
+
+@contextlib.contextmanager
+def counting() -> Iterator[Callable[[int], None]]:
+    """Show how many are done, every two seconds; a quick run shows nothing."""
+    begin_ns = time.monotonic_ns()
+    with contextlib.ExitStack() as stack:
+        status = stack.enter_context(_err.status("encoding ...")) if _err.is_terminal else None
+
+        def on_count(done: int) -> None:
+            nonlocal begin_ns
+            if status is not None:
+                status.update(f"encoded {done} ...")
+            elif time.monotonic_ns() - begin_ns > _QUIET_NS:
+                begin_ns = time.monotonic_ns()
+                _err.print(f"encoded {done} ...", highlight=False)
+
+        yield on_count
+
+
+def show_gallery(gallery: Gallery, path: Path) -> None:
+    """Print what a gallery holds."""
+    for name, table in gallery.tables.items():
+        files = len(set(table.names))
+        _out.print(f"{name}: {len(table.names)} entries of {files}", highlight=False)
+    _out.print(f"gallery: [bold]{escape(str(path))}[/]", soft_wrap=True)
+
+
+def show_hits(hits: Iterable[Hit]) -> None:
+    """Print what was found, the best first."""
+    for rank, hit in enumerate(hits, start=1):
+        where = f"  until {hit.end_ns / 1e9:.2f} s" if hit.end_ns else ""
+        _out.print(
+            f"{rank:3}  {hit.score:8.3f} {hit.measure}  [bold]{escape(hit.name)}[/]{where}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def show_parity(parity: Parity, *, title: str) -> None:

@@ -16,7 +16,17 @@ from typing import Annotated, Any, Literal, cast
 import typer
 import typer.core
 
-from mmedge.cli.options import BackendOpt, BundleArg, JsonOpt, PlanOpt
+from mmedge.cli.options import (
+    BackendOpt,
+    BundleArg,
+    DownmixOpt,
+    EveryOpt,
+    ForceOpt,
+    JsonOpt,
+    PlanOpt,
+    TextOpt,
+)
+from mmedge.cli.retrieval import gallery, search
 from mmedge.errors import MmedgeError, ProofError
 
 
@@ -102,7 +112,7 @@ def export(
         str | None,
         typer.Option(help="Replace one encoder, or 'fusion', in the bundle; give all weights."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    force: ForceOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Turn a trained torch model into a bundle, proven equal on raw inputs.
@@ -185,7 +195,7 @@ def predict(
         list[str] | None,
         typer.Argument(help="Files (picture, sound, video, CSV, NPY), NAME=FILE, or NAME=TEXT."),
     ] = None,
-    text: Annotated[str | None, typer.Option(help="For the model's text modality.")] = None,
+    text: TextOpt = None,
     clips: Annotated[
         Path | None, typer.Option(help="JSON lines, one clip each, instead of files.")
     ] = None,
@@ -193,12 +203,13 @@ def predict(
         list[str] | None, typer.Option(help="A text to choose from, in a matching task; repeat it.")
     ] = None,
     template: Annotated[
-        str, typer.Option(help="Sentence around each prompt, with {} in its place.")
-    ] = "{}",
-    every_ms: Annotated[int, typer.Option(help="Hop along a video without sound.")] = 250,
-    downmix: Annotated[
-        str | None, typer.Option(help="'mean' or 'first': how stereo becomes mono.")
+        list[str] | None,
+        typer.Option(
+            help="Sentence around each prompt, with {} in its place; repeat it: the mean."
+        ),
     ] = None,
+    every_ms: EveryOpt = 250,
+    downmix: DownmixOpt = None,
     backend: BackendOpt = "cpu",
     plan: PlanOpt = "fp32",
     as_json: JsonOpt = False,
@@ -213,9 +224,9 @@ def predict(
     from mmedge.runtime.predictor import Predictor
 
     opened = downmixed(open_bundle(bundle), downmix)
-    with Predictor(opened, backend=backend, plan=plan) as predictor:
-        if prompts:
-            predictor.set_prompts(prompts, template)
+    with Predictor(
+        opened, backend=backend, plan=plan, prompts=prompts, template=template or "{}"
+    ) as predictor:
         predictions = predict_inputs(
             predictor, inputs or [], text=text, clips=clips, every_ms=every_ms
         )
@@ -224,6 +235,10 @@ def predict(
                 typer.echo(json.dumps(each.to_json()))
         else:
             views.show_predictions(predictions)
+
+
+app.command()(gallery)
+app.command()(search)
 
 
 @app.command()

@@ -7,9 +7,22 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["BackendOpt", "BundleArg", "JsonOpt", "PlanOpt"]
+__all__ = [
+    "BackendOpt",
+    "BundleArg",
+    "DownmixOpt",
+    "EveryOpt",
+    "ForceOpt",
+    "JsonOpt",
+    "PlanOpt",
+    "TextOpt",
+]
 
 BundleArg = Annotated[Path, typer.Argument(help="Bundle folder, NAME.mmedge.")]
 BackendOpt = Annotated[str, typer.Option(help="What runs the graphs.")]
 PlanOpt = Annotated[str, typer.Option(help="Which of the bundle's plans.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+TextOpt = Annotated[str | None, typer.Option(help="For the model's text modality.")]
+EveryOpt = Annotated[int, typer.Option(help="Hop along a video without sound.")]
+DownmixOpt = Annotated[str | None, typer.Option(help="'mean' or 'first': how stereo becomes mono.")]
+ForceOpt = Annotated[bool, typer.Option("--force", help="Replace what is there.")]

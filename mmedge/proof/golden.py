@@ -15,10 +15,6 @@ The file is a numpy archive without pickle. Its keys:
 
 from __future__ import annotations
 
-import io
-import math
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,24 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmedge.errors import ArtefactError
+from mmedge.runtime.archive import DAMAGE, pack, unpack
 from mmedge.runtime.preprocess import Pcm
 
 __all__ = ["MAX_BYTES", "Golden"]
 
 MAX_BYTES = 16 * 2**20
 MAX_UNPACKED_BYTES = 256 * 2**20
-
-# What numpy and zipfile raise, on compression methods and encryption too.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    ValueError,
-    TypeError,
-    KeyError,
-    EOFError,
-    OSError,
-    RuntimeError,
-)
 
 Array = NDArray[np.generic]
 Raw = Array | Pcm | str
@@ -90,9 +75,7 @@ class Golden:
                 flat |= {f"{prefix}/{name}/{key}": array for key, array in arrays.items()}
         flat |= {f"front_end/{name}": array for name, array in self.front_ends.items()}
         flat |= {f"output/{task}": array for task, array in self.outputs.items()}
-        file = io.BytesIO()
-        np.savez_compressed(file, **flat)
-        return file.getvalue()
+        return pack(flat)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Golden:
@@ -101,8 +84,9 @@ class Golden:
         Raises:
             ArtefactError: damaged, too large, or not laid out as above.
         """
+        what, remedy = "the golden samples", "export the model again"
+        flat = unpack(data, limit_bytes=MAX_UNPACKED_BYTES, what=what, remedy=remedy)
         try:
-            flat = _unpack(data)
             return cls(
                 raw=_raws(flat),
                 inputs=_nested(flat, "input"),
@@ -111,35 +95,8 @@ class Golden:
                 presence=flat["presence"].astype(bool),
                 outputs=_flat(flat, "output"),
             )
-        except _DAMAGE as exc:
-            raise ArtefactError(
-                f"the golden samples cannot be read ({exc}); export the model again"
-            ) from exc
-
-
-def _unpack(data: bytes) -> dict[str, Array]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > MAX_UNPACKED_BYTES:
-        raise ArtefactError(
-            f"the golden samples unpack to {size} bytes; the most that is read is "
-            f"{MAX_UNPACKED_BYTES}. Export the model again with fewer samples."
-        )
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        names = archive.namelist()
-        return {name.removesuffix(".npy"): _array(name, archive.read(name)) for name in names}
-
-
-def _array(name: str, npy: bytes) -> Array:
-    """Read one array; numpy would first allocate whatever the header promises."""
-    file = io.BytesIO(npy)
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError(f"{name} is not an array of format 1.0")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    if math.prod(shape) * dtype.itemsize != len(npy) - file.tell() and not dtype.hasobject:
-        raise ValueError(f"{name} is {len(npy) - file.tell()} bytes, not {dtype}{shape}")
-    array: Array = np.load(io.BytesIO(npy), allow_pickle=False)
-    return array
+        except DAMAGE as exc:
+            raise ArtefactError(f"{what} cannot be read ({exc}); {remedy}") from exc
 
 
 def _raws(flat: Mapping[str, Array]) -> dict[str, tuple[Raw, ...]]:

@@ -21,6 +21,7 @@ __all__ = [
     "FilePrediction",
     "assign",
     "downmixed",
+    "only_text",
     "predict_clips",
     "predict_files",
     "predict_inputs",
@@ -57,19 +58,24 @@ class FilePrediction:
         return {"clip": self.clip, "end_ms": self.end_ns / 1e6, **self.prediction.to_json()}
 
 
-def assign(inputs: Sequence[str], modalities: Mapping[str, Modality]) -> dict[str, Source]:
+def assign(
+    inputs: Sequence[str], modalities: Mapping[str, Modality], *, text: str | None = None
+) -> dict[str, Source]:
     """Find the modality that each input feeds; what a video lacks is logged as a warning.
 
     Args:
         inputs: ``NAME=FILE``, ``NAME=TEXT``, or a file whose content tells: a picture
             feeds the image modality, a sound the sound modality, a video both.
         modalities: the bundle's.
+        text: for the model's only text modality.
 
     Raises:
         ConfigError: no or several modalities fit, or one is given twice.
         SourceError: a file cannot be read, or a video that was named for its sound has none.
     """
     sources: dict[str, Source] = {}
+    if text is not None:
+        inputs = [*inputs, f"{only_text(modalities)}={text}"]
     for given in inputs:
         name, equals, value = given.partition("=")
         if equals and name in modalities:
@@ -109,16 +115,23 @@ def predict_inputs(
         if inputs or text is not None:
             raise ConfigError("--clips names all inputs itself; leave out the others")
         return predict_clips(predictor, clips, every_ms=every_ms)
-    if text is not None:
-        names = [name for name, modality in modalities.items() if modality.kind == "text"]
-        if len(names) != 1:
-            raise ConfigError(
-                f"--text needs a model with one text modality; it has {_names(modalities)}"
-            )
-        inputs = [*inputs, f"{names[0]}={text}"]
-    if not inputs:
+    if not inputs and text is None:
         raise ConfigError(f"nothing to predict from; give files or texts for {_names(modalities)}")
-    return predict_files(predictor, assign(inputs, modalities), every_ms=every_ms)
+    return predict_files(predictor, assign(inputs, modalities, text=text), every_ms=every_ms)
+
+
+def only_text(modalities: Mapping[str, Modality]) -> str:
+    """Name the model's only text modality.
+
+    Raises:
+        ConfigError: there is none, or several.
+    """
+    names = [name for name, modality in modalities.items() if modality.kind == "text"]
+    if len(names) != 1:
+        raise ConfigError(
+            f"--text needs a model with one text modality; it has {_names(modalities)}"
+        )
+    return names[0]
 
 
 def downmixed(bundle: Bundle, how: str | None) -> Bundle:

@@ -45,6 +45,8 @@ class Predictor(Closing):
         backend: str = "cpu",
         plan: str = "fp32",
         threads: int | None = None,
+        prompts: Sequence[str] | None = None,
+        template: str | Sequence[str] = "{}",
     ) -> None:
         """Open a bundle's graphs.
 
@@ -53,9 +55,11 @@ class Predictor(Closing):
             backend: what runs the graphs.
             plan: which of the bundle's plans.
             threads: CPU threads inside one operator; ``None`` leaves it to the backend.
+            prompts: for `set_prompts`, if there are any...
+            template: ...with this around each.
 
         Raises:
-            ConfigError: no such backend or plan.
+            ConfigError: no such backend or plan, or prompts that cannot be meant.
             ArtefactError: a file of the bundle is damaged.
             IncompatibleError: the backend cannot run here, or cannot run these graphs.
         """
@@ -64,6 +68,8 @@ class Predictor(Closing):
             raise ConfigError(
                 f"the bundle has no plan {plan!r}; it has {', '.join(manifest.plans)}"
             )
+        if prompts is None and template != "{}":
+            raise ConfigError(f"a template, {template!r}, needs prompts to stand around")
         self.bundle = bundle
         self.backend = backend
         self.plan = plan
@@ -76,6 +82,8 @@ class Predictor(Closing):
         try:
             for name, ref in manifest.plans[plan].graphs.items():
                 self._graphs[name] = _open_graph(bundle, name, bundle.read(ref), backend, threads)
+            if prompts is not None:
+                self.set_prompts(prompts, template)
         except BaseException:
             self.close()
             raise
@@ -178,15 +186,17 @@ class Predictor(Closing):
             self.manifest, self.fuse, embeddings, presence, explain=explain, prompts=self._prompts
         )
 
-    def set_prompts(self, texts: Sequence[str], template: str = "{}") -> None:
+    def set_prompts(self, texts: Sequence[str], template: str | Sequence[str] = "{}") -> None:
         """Let a matching task choose among texts; they replace the ones before.
 
         The texts are encoded here, once; nothing is loaded again. From the next prediction
-        on the task's scores are those of the prompts, by text.
+        on the task's scores are those of the prompts, by text. Another thread may predict
+        meanwhile: each prediction knows the prompts before or those after.
 
         Args:
             texts: what to choose from.
-            template: holds ``{}`` where each text goes: ``"a photo of {}"``.
+            template: holds ``{}`` where each text goes: ``"a photo of {}"``; of several, the
+                mean logit counts.
 
         Raises:
             ConfigError: no matching task with a text, or prompts that cannot be meant.

@@ -7,6 +7,7 @@ the pairs' logits is the answer.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from mmedge.errors import ConfigError, ResourceError
 from mmedge.manifest import Manifest
-from mmedge.runtime.prediction import TaskPrediction, refuse_nan
+from mmedge.runtime.pairs import pair_logits
+from mmedge.runtime.prediction import TaskPrediction
 from mmedge.runtime.preprocess import Preprocessor, TextPreprocessor
 from mmedge.specs import Matching
 
@@ -38,8 +40,8 @@ class Prompts:
         task: the matching task that they answer.
         text: the text modality whose place they take.
         query: the modality that is asked.
-        texts: as given, without the template.
-        embeddings: fusion input -> ``[N, ...]``.
+        texts: as given, without a template.
+        embeddings: fusion input -> ``[N * T, ...]``: each text in every template, text by text.
     """
 
     task: str
@@ -51,7 +53,7 @@ class Prompts:
 
 def make_prompts(
     texts: Sequence[str],
-    template: str,
+    template: str | Sequence[str],
     manifest: Manifest,
     preprocessors: Mapping[str, Preprocessor],
     encode: Encode,
@@ -60,7 +62,8 @@ def make_prompts(
 
     Args:
         texts: what to choose from.
-        template: holds ``{}`` once, where the text goes: ``"a photo of {}"``.
+        template: holds ``{}`` once, where the text goes: ``"a photo of {}"``. With several,
+            a text's logit is the mean over them (CLIP's ensembling, section 3.1.4).
         manifest: the bundle's.
         preprocessors: by modality.
         encode: runs an encoder on a batch.
@@ -71,8 +74,9 @@ def make_prompts(
         ResourceError: more than 1000 prompts.
     """
     task, text, query = _task(manifest)
-    _check(texts, template)
-    filled = [template.replace("{}", each) for each in texts]
+    templates = (template,) if isinstance(template, str) else tuple(template)
+    _check(texts, templates)
+    filled = [each.replace("{}", one) for one in texts for each in templates]
     prepare = preprocessors[text]
     if isinstance(prepare, TextPreprocessor):
         for each in filled:
@@ -105,23 +109,25 @@ def match_prompts(
         order: the modalities in the order of presence.
         fuse: runs the head on a batch.
     """
-    count = len(prompts.texts)
     answers: list[TaskPrediction | None] = []
+    text, query = (list(order).index(name) for name in (prompts.text, prompts.query))
     for row, present in enumerate(presence):
-        if not present[list(order).index(prompts.query)]:
+        if not present[query]:
             answers.append(None)
             continue
-        here = np.tile(present, (count, 1))
-        here[:, list(order).index(prompts.text)] = True
-        feeds = {key: np.repeat(each[row : row + 1], count, 0) for key, each in embeddings.items()}
-        outputs = fuse({**feeds, **prompts.embeddings}, here)
-        refuse_nan({prompts.task: outputs[prompts.task]})
-        logits = outputs[prompts.task][:, 0].astype(np.float64)
-        weights = np.exp(logits - logits.max())
-        scores = dict(zip(prompts.texts, map(float, weights / weights.sum()), strict=True))
-        best = max(scores, key=lambda text: scores[text])
-        answers.append(TaskPrediction(scores=scores, label=best, contributions={}))
+        here = present.copy()
+        here[text] = True
+        sample = {key: each[row : row + 1] for key, each in embeddings.items()}
+        logits = pair_logits(prompts.task, sample, prompts.embeddings, here, fuse)
+        answers.append(_choose(prompts.texts, logits.reshape(len(prompts.texts), -1).mean(axis=1)))
     return answers
+
+
+def _choose(texts: Sequence[str], logits: NDArray[np.float64]) -> TaskPrediction:
+    weights = np.exp(logits - logits.max())
+    scores = dict(zip(texts, map(float, weights / weights.sum()), strict=True))
+    best = max(scores, key=lambda text: scores[text])
+    return TaskPrediction(scores=scores, label=best, contributions={})
 
 
 def _task(manifest: Manifest) -> tuple[str, str, str]:
@@ -137,16 +143,23 @@ def _task(manifest: Manifest) -> tuple[str, str, str]:
     )
 
 
-def _check(texts: Sequence[str], template: str) -> None:
-    if template.count("{}") != 1:
-        raise ConfigError(f"the template {template!r} needs one {{}} where the prompt goes")
+def _check(texts: Sequence[str], templates: Sequence[str]) -> None:
+    if isinstance(texts, str):
+        raise ConfigError(f"prompts are a list of texts, not the one text {texts[:60]!r}: [...]")
+    if not templates:
+        raise ConfigError("no template is given; without one, leave it at '{}'")
+    for template in templates:
+        if template.count("{}") != 1:
+            raise ConfigError(f"the template {template!r} needs one {{}} where the prompt goes")
     if not texts or not all(text.strip() for text in texts):
         raise ConfigError("prompts must be texts that are not empty, and at least one")
-    if len(texts) > MAX_PROMPTS:
+    if len(texts) * len(templates) > MAX_PROMPTS:
+        times = f" in {len(templates)} templates" if len(templates) > 1 else ""
         raise ResourceError(
-            f"{len(texts)} prompts are more than {MAX_PROMPTS}: each is a row of the fusion head "
-            "for every prediction. Give fewer."
+            f"{len(texts)} prompts{times} are more than {MAX_PROMPTS}: each is a row of the "
+            "fusion head for every prediction. Give fewer."
         )
-    twins = sorted({text for text in texts if list(texts).count(text) > 1})
-    if twins:
-        raise ConfigError(f"the prompt {twins[0]!r} is given twice")
+    for what, given in (("prompt", texts), ("template", templates)):
+        twins = [text for text, times in Counter(given).items() if times > 1]
+        if twins:
+            raise ConfigError(f"the {what} {twins[0]!r} is given twice")

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mmedge.specs.base import NAME_PATTERN, Name, Note, Spec
+from mmedge.specs.base import NAME_PATTERN, Name, Note, Printable, Spec
 from mmedge.specs.image import Image, ResizeFilter
 from mmedge.specs.log_mel import LogMel
 from mmedge.specs.signal import Signal
@@ -32,6 +32,7 @@ __all__ = [
     "MultiLabel",
     "Name",
     "Note",
+    "Printable",
     "Raw",
     "Regression",
     "ResizeFilter",

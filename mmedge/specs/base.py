@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-__all__ = ["NAME_PATTERN", "Floats", "Labels", "Name", "Note", "Size", "Spec"]
+__all__ = ["NAME_PATTERN", "Floats", "Labels", "Name", "Note", "Printable", "Size", "Spec"]
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -19,13 +19,13 @@ def _refuse_unprintable(text: str) -> str:
     return text
 
 
-_Printable = AfterValidator(_refuse_unprintable)
-Label = Annotated[str, StringConstraints(min_length=1, max_length=256), _Printable]
+Printable = AfterValidator(_refuse_unprintable)
+Label = Annotated[str, StringConstraints(min_length=1, max_length=256), Printable]
 Size = Annotated[int, Field(ge=1, le=8192)]
 Floats = Annotated[tuple[float, ...], Field(strict=False)]
 Labels = Annotated[tuple[Label, ...], Field(strict=False, min_length=1, max_length=100_000)]
 # Units and captions: free text, but short.
-Note = Annotated[str, StringConstraints(max_length=256), _Printable]
+Note = Annotated[str, StringConstraints(max_length=256), Printable]
 
 
 class Spec(BaseModel):
