@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mmedge.specs import (
         Classification,
         Image,
+        ImageQuality,
         LogMel,
         Matching,
         MultiLabel,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         Regression,
         Signal,
         Sound,
+        SoundQuality,
         Text,
     )
 
@@ -27,6 +29,7 @@ __all__ = [
     "Bundle",
     "Classification",
     "Image",
+    "ImageQuality",
     "LogMel",
     "Matching",
     "MultiLabel",
@@ -37,6 +40,7 @@ __all__ = [
     "Regression",
     "Signal",
     "Sound",
+    "SoundQuality",
     "Text",
     "open_bundle",
 ]

@@ -14,6 +14,7 @@ from pydantic import Field
 from mmedge.specs.base import NAME_PATTERN, Name, Note, Printable, Spec
 from mmedge.specs.image import Image, ResizeFilter
 from mmedge.specs.log_mel import LogMel
+from mmedge.specs.quality import ImageQuality, SoundQuality
 from mmedge.specs.signal import Signal
 from mmedge.specs.sound import Sound
 from mmedge.specs.tasks import Classification, Matching, MultiLabel, Raw, Regression
@@ -26,6 +27,7 @@ __all__ = [
     "DType",
     "GraphSpec",
     "Image",
+    "ImageQuality",
     "LogMel",
     "Matching",
     "Modality",
@@ -38,6 +40,7 @@ __all__ = [
     "ResizeFilter",
     "Signal",
     "Sound",
+    "SoundQuality",
     "Spec",
     "Task",
     "TensorSpec",

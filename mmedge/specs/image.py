@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from mmedge.specs.base import Floats, Size, Spec
+from mmedge.specs.quality import ImageQuality
 
 __all__ = ["Image", "ResizeFilter"]
 
@@ -52,6 +53,7 @@ class Image(Spec):
         std: per channel, after ``scale``.
         frames: pictures per clip.
         stride_ms: time from one picture of a clip to the next.
+        quality: when a live picture counts as spoiled.
     """
 
     kind: Literal["image"] = "image"
@@ -67,6 +69,7 @@ class Image(Spec):
     std: Floats = (1.0,)
     frames: Annotated[int, Field(ge=1, le=1024)] = 1
     stride_ms: Annotated[int, Field(ge=1, le=60_000)] = 100
+    quality: ImageQuality = ImageQuality()
 
     @property
     def channels(self) -> int:

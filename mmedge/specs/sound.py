@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from mmedge.specs.log_mel import LogMel
+from mmedge.specs.quality import SoundQuality
 from mmedge.specs.windowed import Windowed
 
 __all__ = ["Sound"]
@@ -28,6 +29,7 @@ class Sound(Windowed):
             own front-end module does the work).
         downmix: what becomes of more channels than ``channels`` when that is 1:
             ``mean`` or ``first``; ``None`` refuses them.
+        quality: when live sound counts as spoiled.
     """
 
     kind: Literal["sound"] = "sound"
@@ -35,6 +37,7 @@ class Sound(Windowed):
     channels: Annotated[int, Field(ge=1, le=64)] = 1
     log_mel: LogMel | None = None
     downmix: Literal["mean", "first"] | None = None
+    quality: SoundQuality = SoundQuality()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -25,12 +25,14 @@ class Classification(Spec):
         labels: in the order of the logits.
         threshold: below this probability no label is given.
         temperature: divides the logits before the softmax (Guo et al. 2017).
+        background: labels that say that nothing is there; live, they begin no event.
     """
 
     kind: Literal["classification"] = "classification"
     labels: Labels
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.0
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    background: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -40,6 +42,9 @@ class Classification(Spec):
     @model_validator(mode="after")
     def _check(self) -> Self:
         _refuse_twins(self.labels)
+        strange = [label for label in self.background if label not in self.labels]
+        if strange:
+            raise ValueError(f"background {strange[0]!r} is none of the labels")
         return self
 
 

@@ -66,9 +66,9 @@ class Tick:
         absent: absent modality -> why.
         spread_ns: between the oldest and the newest ``end_ns`` of what moves.
         aligned: the spread lies within the declared tolerance.
-        fresh: something that it rests on is new since the prediction before, and no
-            present source is degraded.
+        fresh: something that it rests on is new since the prediction before.
         smoothed: task -> label -> score after smoothing.
+        labels: task -> the best label after smoothing, ``None`` where the model abstains.
         active: task -> labels that have begun and not ended.
         events: what began or ended with this prediction.
         latency_ns: stage -> measured time, such as ``mic/encode`` and ``fuse``. All else
@@ -86,6 +86,7 @@ class Tick:
     aligned: bool
     fresh: bool
     smoothed: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    labels: Mapping[str, str | None] = field(default_factory=dict)
     active: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     latency_ns: Mapping[str, int] = field(default_factory=dict)
@@ -106,6 +107,7 @@ class Tick:
                 task: {label: round(score, 6) for label, score in scores.items()}
                 for task, scores in self.smoothed.items()
             },
+            "labels": dict(self.labels),
             "active": {task: list(labels) for task, labels in self.active.items()},
             "events": [asdict(event) for event in self.events],
         }

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmedge.errors import ConfigError
-from mmedge.runtime.preprocess.image import ImagePreprocessor
+from mmedge.runtime.preprocess.image import ImagePreprocessor, Picture
 from mmedge.runtime.preprocess.signal import SignalPreprocessor
 from mmedge.runtime.preprocess.sound import Pcm, SoundPreprocessor
 from mmedge.runtime.preprocess.text import TextPreprocessor
@@ -22,6 +22,7 @@ from mmedge.specs import Image, Modality, Signal, Text
 __all__ = [
     "ImagePreprocessor",
     "Pcm",
+    "Picture",
     "Preprocessor",
     "Raw",
     "SignalPreprocessor",

@@ -7,7 +7,8 @@ model was trained with.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,25 @@ from mmedge._optional import require
 from mmedge.errors import ConfigError, ResourceError
 from mmedge.specs import Image, ResizeFilter
 
-__all__ = ["ImagePreprocessor"]
+__all__ = ["ImagePreprocessor", "Picture"]
 
 Pixels = npt.NDArray[np.uint8]
 
 # A 1 x 60000 strip scaled to cover a square would be gigapixels before it is cut.
 _MAX_RESIZED_PIXELS = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A picture, or a clip, whose channels may stand in OpenCV's order.
+
+    Attributes:
+        pixels: uint8 ``[h, w, 3]`` or ``[frames, h, w, 3]``.
+        order: of the channels.
+    """
+
+    pixels: Pixels
+    order: Literal["rgb", "bgr"] = "rgb"
 
 
 class ImagePreprocessor:
@@ -39,14 +53,14 @@ class ImagePreprocessor:
     def __init__(self, name: str, spec: Image) -> None:
         self._name = name
         self._spec = spec
-        self._recolour, self._resize = _library(spec)
+        self._grey, self._resize = _library(spec)
 
-    def __call__(self, raw: Pixels) -> dict[str, Pixels]:
+    def __call__(self, raw: Pixels | Picture) -> dict[str, Pixels]:
         """Prepare one picture or clip.
 
         Args:
             raw: RGB, uint8 in 0..255, ``[h, w, 3]``; for a modality of several frames
-                ``[frames, h, w, 3]``, oldest first.
+                ``[frames, h, w, 3]``, oldest first; or a `Picture` of another order.
 
         Returns:
             ``frames``: uint8 ``[H, W, C]`` or ``[frames, H, W, C]``, contiguous.
@@ -56,12 +70,13 @@ class ImagePreprocessor:
             ResourceError: the aspect ratio is so extreme that ``cover`` would need more
                 than 64 megapixels.
         """
-        _check(self._name, self._spec, raw)
+        pixels, order = (raw.pixels, raw.order) if isinstance(raw, Picture) else (raw, "rgb")
+        _check(self._name, self._spec, pixels)
         if self._spec.frames == 1:
-            return {"frames": self._one(raw)}
-        return {"frames": np.stack([self._one(frame) for frame in raw])}
+            return {"frames": self._one(pixels, order)}
+        return {"frames": np.stack([self._one(frame, order) for frame in pixels])}
 
-    def _one(self, rgb: Pixels) -> Pixels:
+    def _one(self, rgb: Pixels, order: str) -> Pixels:
         spec = self._spec
         height, width = resized_size(spec, *rgb.shape[:2])
         if height * width > _MAX_RESIZED_PIXELS:
@@ -70,7 +85,9 @@ class ImagePreprocessor:
                 f"{width}x{height} before its centre is cut to {spec.width}x{spec.height}, more "
                 "than 64 megapixels; crop it first, or use fit='letterbox'"
             )
-        picture = self._recolour(np.ascontiguousarray(rgb))
+        picture = np.ascontiguousarray(rgb)
+        if spec.colour == "grey":
+            picture = self._grey(picture if order == "rgb" else _swap(picture))
         if picture.shape[:2] != (height, width):
             picture = self._resize(picture, height, width)
         picture = picture.reshape(height, width, spec.channels)
@@ -78,6 +95,9 @@ class ImagePreprocessor:
             picture = _cut_centre(picture, spec)
         elif spec.fit == "letterbox":
             picture = _pad(picture, spec)
+        # Filters treat channels alike, so their order is changed when the picture is small.
+        if spec.colour not in ("grey", order):
+            return _swap(picture)
         # A copy even where nothing was done: the caller may reuse its frame buffer.
         return np.array(picture, dtype=np.uint8, order="C", copy=True)
 
@@ -146,31 +166,27 @@ def _pad(picture: Pixels, spec: Image) -> Pixels:
     return out
 
 
-_Recolour = Callable[[Pixels], Pixels]
+_Grey = Callable[[Pixels], Pixels]
 _Resize = Callable[[Pixels, int, int], Pixels]
 
 
-def _library(spec: Image) -> tuple[_Recolour, _Resize]:
+def _library(spec: Image) -> tuple[_Grey, _Resize]:
     """Choose the library whose filter the recipe names; its grey goes with it."""
     if spec.filter.startswith("pillow-"):
-        return _pillow_recolour(spec), _pillow_resize(spec.filter)
+        return _pillow_grey, _pillow_resize(spec.filter)
     cv2 = require("cv2", extra="opencv-headless|opencv", why=f"the resize filter '{spec.filter}'")
-    return _cv2_recolour(cv2, spec), _cv2_resize(cv2, spec.filter)
+    return lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), _cv2_resize(cv2, spec.filter)
 
 
-def _pillow_recolour(spec: Image) -> _Recolour:
-    if spec.colour == "grey":
-        return lambda rgb: np.asarray(Pillow.fromarray(rgb).convert("L"))
-    if spec.colour == "bgr":
-        return _swap
-    return lambda rgb: rgb
+def _pillow_grey(rgb: Pixels) -> Pixels:
+    return np.asarray(Pillow.fromarray(rgb).convert("L"))
 
 
-def _swap(rgb: Pixels) -> Pixels:
+def _swap(picture: Pixels) -> Pixels:
     # Half the time of a copy with a negative stride.
-    out = np.empty_like(rgb)
+    out = np.empty(picture.shape, np.uint8)
     for channel in range(3):
-        out[..., channel] = rgb[..., 2 - channel]
+        out[..., channel] = picture[..., 2 - channel]
     return out
 
 
@@ -179,13 +195,6 @@ def _pillow_resize(name: ResizeFilter) -> _Resize:
     return lambda picture, height, width: np.asarray(
         Pillow.fromarray(picture).resize((width, height), resample)
     )
-
-
-def _cv2_recolour(cv2: Any, spec: Image) -> _Recolour:
-    if spec.colour == "rgb":
-        return lambda rgb: rgb
-    code = cv2.COLOR_RGB2GRAY if spec.colour == "grey" else cv2.COLOR_RGB2BGR
-    return lambda rgb: cv2.cvtColor(rgb, code)
 
 
 def _cv2_resize(cv2: Any, name: ResizeFilter) -> _Resize:

@@ -13,7 +13,7 @@ from mmedge._optional import require
 from mmedge.errors import ConfigError
 from mmedge.specs import Sound
 
-__all__ = ["Pcm", "SoundPreprocessor", "conform", "conform_blocks"]
+__all__ = ["Conformer", "Pcm", "SoundPreprocessor", "conform", "conform_blocks"]
 
 Samples = npt.NDArray[np.float32]
 
@@ -141,21 +141,44 @@ def conform_blocks(blocks: Iterable[Pcm], spec: Sound, name: str) -> Iterator[Sa
         ConfigError: as `conform`, or the rate changes.
         MissingDependencyError: as `conform`.
     """
-    resample: _Resampler | None = None
-    rate_hz: int | None = None
+    conformer = Conformer(spec, name)
     for block in blocks:
-        if rate_hz is None:
-            rate_hz = block.rate_hz
-            resample = None if rate_hz == spec.rate_hz else _Resampler(rate_hz, spec, name)
-        if rate_hz != block.rate_hz:
+        yield conformer(block)
+    yield conformer.finish()
+
+
+class Conformer:
+    """Brings one unbroken sound to the encoder's channels and rate, block by block.
+
+    Args:
+        spec: the modality.
+        name: the modality's name, for messages.
+    """
+
+    def __init__(self, spec: Sound, name: str) -> None:
+        self._spec = spec
+        self._name = name
+        self._rate_hz: int | None = None
+        self._resample: _Resampler | None = None
+
+    def __call__(self, block: Pcm) -> Samples:
+        """Take the next block; what comes out and is raised is as for `conform_blocks`."""
+        if self._rate_hz is None:
+            self._rate_hz = block.rate_hz
+            if block.rate_hz != self._spec.rate_hz:
+                self._resample = _Resampler(block.rate_hz, self._spec, self._name)
+        if self._rate_hz != block.rate_hz:
             raise ConfigError(
-                f"modality '{name}': the sample rate changes from {rate_hz} to "
+                f"modality '{self._name}': the sample rate changes from {self._rate_hz} to "
                 f"{block.rate_hz} Hz; convert the sound to one rate"
             )
-        samples = _mix(block.samples, spec, name)
-        yield samples if resample is None else resample(samples)
-    if resample is not None:
-        yield resample(np.zeros((spec.channels, 0), np.float32), last=True)
+        samples = _mix(block.samples, self._spec, self._name)
+        return samples if self._resample is None else self._resample(samples)
+
+    def finish(self) -> Samples:
+        """Give what the resampler still holds back; nothing may be fed afterwards."""
+        nothing = np.zeros((self._spec.channels, 0), np.float32)
+        return nothing if self._resample is None else self._resample(nothing, last=True)
 
 
 class _Resampler:

@@ -46,6 +46,9 @@ class Block:
         run: number of the unbroken run of samples that it belongs to. A new one begins
             where the device was opened again, or where samples were lost.
         index: position of the first sample within the run.
+        anchors: where the clock was read: positions within the run and their capture times.
+            By default the first sample's; a recording gives those that fall into the block,
+            which may be none, so that its blocks may be cut anyhow.
         drift_ppm: how much faster than promised the device's clock runs against the
             host's; NaN while that is not known.
     """
@@ -57,6 +60,7 @@ class Block:
     run: int
     index: int
     drift_ppm: float = float("nan")
+    anchors: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,167 @@
+"""The newest window of sound, cut by the times at which the samples were captured."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+
+from mmedge.runtime.preprocess.sound import Conformer, Pcm
+from mmedge.runtime.rings.ring import Ring, Window
+from mmedge.runtime.rings.run import Run
+from mmedge.runtime.sources.samples import Block
+from mmedge.runtime.windows.cut import NS_PER_MS
+from mmedge.specs import Sound
+
+__all__ = ["SoundRing"]
+
+Samples = npt.NDArray[np.float32]
+
+_MAX_BEHIND = 32
+"""Windows that an encoder with state may lie behind before some are dropped."""
+_MAX_RUNS = 8
+_SLACK_MS = 500
+
+
+class SoundRing(Ring):
+    """Sound of one microphone, at the encoder's rate and channels.
+
+    Windows end on the grid of the modality's hop. Lost samples are silence in them; a window
+    of which less than half was captured is none. An encoder with state gets the samples of
+    one unbroken run, each once.
+
+    Args:
+        name: the modality's name.
+        spec: rate, channels, window and hop.
+        in_order: give every window (for an encoder with state), not the newest.
+    """
+
+    def __init__(self, name: str, spec: Sound, *, in_order: bool = False) -> None:
+        super().__init__(name)
+        self._spec = spec
+        self._in_order = in_order
+        self._hop_ns = spec.hop_ms * NS_PER_MS
+        self._hop = spec.rate_hz * spec.hop_ms // 1000
+        behind = _MAX_BEHIND if in_order else 1
+        self._most = spec.samples + behind * self._hop + spec.rate_hz * _SLACK_MS // 1000
+        self._runs: deque[Run] = deque(maxlen=_MAX_RUNS)
+        self._feeding: Run | None = None
+        self._taken_ns: int | None = None
+        self._taken_place: tuple[int, int] | None = None
+
+    def cut(self, place: tuple[int, ...]) -> Window | None:
+        """Cut the window that ends before sample ``place[1]`` of run ``place[0]`` again."""
+        number, stop = place[:2]
+        with self._changed:
+            run = next((run for run in self._runs if run.number == number), None)
+            if run is None or run.stop < stop:
+                return None
+            if self._in_order:
+                return self._consecutive(run, stop, 0)
+            return self._window(run, stop, place[2], 0)
+
+    def _prepare(self, sample: Block) -> tuple[Run, Block, Samples]:
+        # Resampling takes a while and is this thread's alone: no lock is held.
+        run = self._feeding
+        if run is None or run.number != sample.run or run.device_stop != sample.index:
+            run = self._feeding = Run(sample, Conformer(self._spec, self.name), self._spec.rate_hz)
+        scaled = np.ascontiguousarray(sample.samples.T, dtype=np.float32) / np.float32(32768)
+        return run, sample, run.conform(Pcm(scaled, sample.rate_hz))
+
+    def _keep(self, sample: tuple[Run, Block, Samples]) -> bool:
+        run, block, samples = sample
+        if not self._runs or self._runs[-1] is not run:
+            self._runs.append(run)
+        run.add(block, samples)
+        run.forget(run.stop - self._most)
+        while len(self._runs) > 1 and run.stop > self._most:
+            self._runs.popleft()
+        if self._in_order or self._taken_ns is None:
+            return True
+        return run.reached_ns >= self._taken_ns + self._hop_ns
+
+    def _next(self) -> Window | None:
+        if not self._runs:
+            return None
+        return self._next_consecutive() if self._in_order else self._newest()
+
+    def _newest(self) -> Window | None:
+        run = self._runs[-1]
+        end_ns = run.newest_end_ns(self._hop_ns)
+        if end_ns is None or (self._taken_ns is not None and end_ns <= self._taken_ns):
+            return None
+        stop = run.index_at(end_ns)
+        if stop is None:
+            return None
+        skipped = 0 if self._taken_ns is None else (end_ns - self._taken_ns) // self._hop_ns - 1
+        window = self._window(run, stop, end_ns, skipped)
+        if window is not None or self._taken_ns is not None:
+            self._taken_ns = end_ns
+        return window
+
+    def _window(self, run: Run, stop: int, end_ns: int, skipped: int) -> Window | None:
+        """Put the window together out of this run and those before it."""
+        spec = self._spec
+        window = np.zeros((spec.channels, spec.samples), np.float32)
+        found = 0
+        for each in self._runs:
+            its_stop = stop if each is run else each.extrapolate(end_ns)
+            found += each.place(window, its_stop - spec.samples)
+            if each is run:
+                break
+        if 2 * found < spec.samples:
+            return None
+        return Window(
+            raw=window[0] if spec.channels == 1 else window,
+            begin_ns=end_ns - spec.window_ms * NS_PER_MS,
+            end_ns=end_ns,
+            place=(run.number, stop, end_ns),
+            skipped=skipped,
+            rate_ppm=run.rate_ppm(end_ns, stop),
+        )
+
+    def _next_consecutive(self) -> Window | None:
+        taken = self._taken_place
+        run = next((r for r in self._runs if taken is not None and r.number == taken[0]), None)
+        why, skipped = "", 0
+        if run is None or taken is None:
+            run, stop = self._runs[-1], self._runs[-1].first + self._spec.samples
+            why = "" if taken is None else "there was a gap"
+        else:
+            stop = taken[1] + self._hop
+            if stop > run.stop and run is not self._runs[-1]:  # it has ended
+                run = self._runs[-1]
+                stop, why = run.first + self._spec.samples, "there was a gap"
+            elif stop - self._spec.samples < run.first:
+                skipped = -(-(run.first + self._spec.samples - stop) // self._hop)
+                stop, why = stop + skipped * self._hop, f"{skipped} windows were dropped"
+        if stop > run.stop:
+            return None
+        self._taken_place = (run.number, stop)
+        self._reset = self._reset or why
+        return self._consecutive(run, stop, skipped)
+
+    def _consecutive(self, run: Run, stop: int, skipped: int) -> Window:
+        spec = self._spec
+        window = np.zeros((spec.channels, spec.samples), np.float32)
+        run.place(window, stop - spec.samples)
+        end_ns = run.time_ns(stop)
+        return Window(
+            raw=window[0] if spec.channels == 1 else window,
+            begin_ns=end_ns - spec.window_ms * NS_PER_MS,
+            end_ns=end_ns,
+            place=(run.number, stop),
+            skipped=skipped,
+            rate_ppm=run.rate_ppm(end_ns, stop),
+        )
+
+    def _clear(self) -> None:
+        self._runs.clear()
+        self._taken_ns = self._taken_place = None
+
+    def _in_order_of_time(self, sample: Block) -> bool:
+        # Within a run the samples count, and their times are only as good as a fit.
+        if self._runs and self._runs[-1] is self._feeding:
+            self._newest_ns = sample.time_ns
+        return super()._in_order_of_time(sample)
