@@ -211,8 +211,10 @@ class CountingBackend(OnnxRuntimeCpu):
     runs: ClassVar[list[tuple[str, int]]] = []  # which graph, rows
     closed: ClassVar[list[str]] = []
 
-    def __init__(self, model: bytes, *, what: str, threads: int | None = None) -> None:
-        super().__init__(model, what=what, threads=1)
+    def __init__(
+        self, model: bytes, *, what: str, threads: int | None = None, spin: bool = True
+    ) -> None:
+        super().__init__(model, what=what, threads=1, spin=spin)
         self.graph = what
 
     def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:

@@ -19,6 +19,7 @@ from mmedge.runtime.decision import decide
 from mmedge.runtime.prediction import Prediction
 from mmedge.runtime.preprocess import make_preprocessor
 from mmedge.runtime.prompts import Prompts, make_prompts
+from mmedge.specs import TensorSpec
 
 __all__ = ["Predictor"]
 
@@ -47,6 +48,7 @@ class Predictor(Closing):
         threads: int | None = None,
         prompts: Sequence[str] | None = None,
         template: str | Sequence[str] = "{}",
+        spin: bool = True,
     ) -> None:
         """Open a bundle's graphs.
 
@@ -57,6 +59,8 @@ class Predictor(Closing):
             threads: CPU threads inside one operator; ``None`` leaves it to the backend.
             prompts: for `set_prompts`, if there are any...
             template: ...with this around each.
+            spin: threads wait for their next operator busily, which is a little faster and
+                burns a core.
 
         Raises:
             ConfigError: no such backend or plan, or prompts that cannot be meant.
@@ -78,10 +82,11 @@ class Predictor(Closing):
             for name, spec in manifest.modalities.items()
         }
         self._prompts: Prompts | None = None
+        self._threads, self._spin = threads, spin
         self._graphs: dict[str, Backend] = {}
         try:
-            for name, ref in manifest.plans[plan].graphs.items():
-                self._graphs[name] = _open_graph(bundle, name, bundle.read(ref), backend, threads)
+            for name in manifest.plans[plan].graphs:
+                self._graphs[name] = self._open(name)
             if prompts is not None:
                 self.set_prompts(prompts, template)
         except BaseException:
@@ -204,16 +209,44 @@ class Predictor(Closing):
         """
         self._prompts = make_prompts(texts, template, self.manifest, self._preprocess, self.encode)
 
+    def warm_up(self) -> None:
+        """Run every graph once on zeros: a first run is slower than the others."""
+        for name, graph in self._graphs.items():
+            zeros = {spec.name: _zeros(spec, 1) for spec in graph.spec.inputs}
+            if name == FUSION:
+                zeros[PRESENCE][:] = True
+            graph.run(zeros)
+
+    def reopen(self, name: str) -> None:
+        """Open a graph anew, in place of one that fails or hangs; that one is left alone.
+
+        Args:
+            name: the modality of an encoder, or ``fusion``.
+        """
+        self._graphs[name] = self._open(name)
+
     def close(self) -> None:
         """Give back what the backends hold."""
         while self._graphs:
             self._graphs.popitem()[1].close()
 
+    def _open(self, name: str) -> Backend:
+        model = self.bundle.read(self.manifest.plans[self.plan].graphs[name])
+        graph = open_backend(
+            self.backend, model, what=f"graph {name!r}", threads=self._threads, spin=self._spin
+        )
+        if graph.spec != self.manifest.graphs[name]:
+            graph.close()
+            raise ArtefactError(
+                f"graph {name!r} has other inputs or outputs than the manifest says; "
+                "export the model again"
+            )
+        return graph
+
     def _blank(self, name: str, batch: int) -> Array:
         """Give zeros for an absent input of the fusion head."""
         spec = next(i for i in self.manifest.graphs[FUSION].inputs if i.name == name)
-        sizes = [size for size in spec.shape[1:] if isinstance(size, int)]
-        return np.zeros((batch, *sizes), dtype=spec.dtype)
+        return _zeros(spec, batch)
 
     def _embed(
         self, name: str, prepared: Sequence[Arrays], rows: Sequence[int], batch: int
@@ -232,14 +265,6 @@ def _tokenizer(bundle: Bundle, name: str) -> bytes | None:
     return None if ref is None else bundle.read(ref)
 
 
-def _open_graph(
-    bundle: Bundle, name: str, model: bytes, backend: str, threads: int | None
-) -> Backend:
-    graph = open_backend(backend, model, what=f"graph {name!r}", threads=threads)
-    if graph.spec != bundle.manifest.graphs[name]:
-        graph.close()
-        raise ArtefactError(
-            f"graph {name!r} has other inputs or outputs than the manifest says; "
-            "export the model again"
-        )
-    return graph
+def _zeros(spec: TensorSpec, batch: int) -> Array:
+    sizes = [size for size in spec.shape[1:] if isinstance(size, int)]
+    return np.zeros((batch, *sizes), dtype=spec.dtype)

@@ -62,7 +62,9 @@ def backend_class(name: str) -> Callable[..., Backend]:
     return found
 
 
-def open_backend(name: str, model: bytes, *, what: str, threads: int | None = None) -> Backend:
+def open_backend(
+    name: str, model: bytes, *, what: str, threads: int | None = None, spin: bool = True
+) -> Backend:
     """Open a graph with the backend of that name.
 
     Args:
@@ -70,6 +72,7 @@ def open_backend(name: str, model: bytes, *, what: str, threads: int | None = No
         model: the ONNX file's bytes.
         what: the graph, for error messages.
         threads: CPU threads inside one operator; ``None`` leaves it to the backend.
+        spin: its threads wait busily for the next operator.
 
     Raises:
         ConfigError: no such backend.
@@ -77,4 +80,4 @@ def open_backend(name: str, model: bytes, *, what: str, threads: int | None = No
         IncompatibleError: it cannot run here, or not this graph.
     """
     check_onnx(model, what)
-    return backend_class(name)(model, what=what, threads=threads)
+    return backend_class(name)(model, what=what, threads=threads, spin=spin)

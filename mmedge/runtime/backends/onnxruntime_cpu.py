@@ -33,11 +33,15 @@ class OnnxRuntimeCpu(Closing):
 
     kind: Literal["cpu", "gpu"] = "cpu"
 
-    def __init__(self, model: bytes, *, what: str, threads: int | None = None) -> None:
+    def __init__(
+        self, model: bytes, *, what: str, threads: int | None = None, spin: bool = True
+    ) -> None:
         ort = require("onnxruntime", extra="cpu|gpu", why="the backend 'cpu'")
         options = ort.SessionOptions()
         options.log_severity_level = 3  # its warnings are about its own optimiser
         options.add_session_config_entry("session.load_model_format", "ONNX")
+        if not spin:
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
         try:

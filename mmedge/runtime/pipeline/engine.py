@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from mmedge.bundle import Bundle
@@ -23,7 +23,7 @@ from mmedge.runtime.pipeline.status import ModalityStatus
 from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.pipeline.worker import Worker
 from mmedge.runtime.predictor import Predictor
-from mmedge.runtime.rings import Ring, make_ring
+from mmedge.runtime.rings import make_ring
 
 __all__ = ["Engine", "Journal"]
 
@@ -75,13 +75,12 @@ class Engine:
         self._journal = journal
         self._clock = clock
         self.predictor = Predictor(
-            bundle, backend=backend, plan=plan, threads=config.threads, live=True
+            bundle, backend=backend, plan=plan, threads=config.threads, spin=False
         )
-        self.rings: dict[str, Ring] = {}
+        self.rings = {
+            name: make_ring(name, modality) for name, modality in bundle.manifest.modalities.items()
+        }
         self._workers: dict[str, Worker] = {}
-        for name, modality in bundle.manifest.modalities.items():
-            in_order = bool(self.predictor.manifest.states.get(name))
-            self.rings[name] = make_ring(name, modality, in_order=in_order)
         self._lock = threading.Lock()
         self._fusing = threading.Lock()
         self._fusing_since_ns: int | None = None
@@ -90,15 +89,6 @@ class Engine:
         self._hung = 0
         self.degraded = ""
         """What the fusion head suffers from; empty if it is sound."""
-
-    def warm_up(self) -> None:
-        """Run every graph once, so that the first prediction is not the slow one."""
-        manifest = self.predictor.manifest
-        for name in manifest.presence:
-            self.predictor.encode(name, self.predictor.blank_inputs(name))
-        row = manifest.presence
-        blank = self.predictor.embed([{}])
-        self.predictor.fuse(blank, self.predictor.presence_of([dict.fromkeys(row, True)]))
 
     def start(self) -> None:
         """Begin to encode what comes into the rings."""
@@ -124,6 +114,11 @@ class Engine:
         if since_ns is not None and now_ns - since_ns > self._config.hang_ms * 1_000_000:
             self._abandon_fusion()
         self._fuse_if_due()
+
+    def explain_absence(self, reasons: Mapping[str, str]) -> None:
+        """Take what is known of why modalities have no input, by name."""
+        with self._lock:
+            self._desk.explain_absence(reasons)
 
     def status(self, now_ns: int) -> dict[str, ModalityStatus]:
         """Tell how every modality is."""

@@ -58,6 +58,7 @@ class Desk:
         self._policy = config.fuse
         self._heartbeat_ns = config.heartbeat_ms * NS_PER_MS
         self._newest: dict[str, Encoding] = {}
+        self._outside: Mapping[str, str] = {}
         self._new: set[str] = set()
         self._last_ns: int | None = None
 
@@ -65,6 +66,10 @@ class Desk:
         """Take an embedding; it replaces the one before."""
         self._newest[encoding.modality] = encoding
         self._new.add(encoding.modality)
+
+    def explain_absence(self, reasons: Mapping[str, str]) -> None:
+        """Take what the outside knows of why nothing comes, by modality."""
+        self._outside = reasons
 
     def age_ns(self, name: str, now_ns: int) -> int | None:
         """Give the age of a modality's newest embedding."""
@@ -88,6 +93,10 @@ class Desk:
         """Choose what the prediction at ``now_ns`` is made of."""
         self._last_ns = now_ns
         self._new.clear()
+        return self.peek(now_ns)
+
+    def peek(self, now_ns: int) -> Selection:
+        """Tell what a prediction at ``now_ns`` would be made of."""
         absent = {name: self._why(name, now_ns) for name in self._order}
         return Selection(
             now_ns,
@@ -98,11 +107,11 @@ class Desk:
     def _why(self, name: str, now_ns: int) -> str:
         """Say why a modality is absent; nothing if it is present."""
         encoding = self._newest.get(name)
-        if encoding is None:
-            return "nothing has come"
-        if encoding.absent:
+        if encoding is not None and encoding.absent:
             return encoding.absent
-        return "stale" if now_ns - encoding.end_ns > self._limits_ns[name] else ""
+        if encoding is not None and now_ns - encoding.end_ns <= self._limits_ns[name]:
+            return ""
+        return self._outside.get(name) or ("nothing has come" if encoding is None else "stale")
 
 
 class Fuser:

@@ -1,0 +1,330 @@
+"""Sources, engine and sinks, joined and watched."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mmedge._closing import Closing
+from mmedge.bundle import Bundle
+from mmedge.errors import ConfigError
+from mmedge.runtime.pipeline.config import LiveConfig
+from mmedge.runtime.pipeline.delivery import Delivery
+from mmedge.runtime.pipeline.engine import Engine, Journal
+from mmedge.runtime.pipeline.pushing import Pusher
+from mmedge.runtime.pipeline.rate import Rate
+from mmedge.runtime.pipeline.status import SourceStatus, Status
+from mmedge.runtime.pipeline.supervisor import SourceSupervisor
+from mmedge.runtime.pipeline.tick import Tick
+from mmedge.runtime.sources import Frame, Sample, SampleKind, Source
+
+if TYPE_CHECKING:
+    from mmedge.runtime.sinks import Sink
+
+__all__ = ["Feed", "Pipeline", "Recorder"]
+
+_log = logging.getLogger(__name__)
+
+_POLL_S = 0.05
+_SHOW_NS = 250_000_000
+_JOIN_S = 1.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feed:
+    """A source, and the modalities that its samples go to.
+
+    Attributes:
+        make: gives a fresh, unopened object of the source.
+        feeds: kind of sample -> modality; a source of picture and sound feeds two.
+    """
+
+    make: Callable[[], Source]
+    feeds: Mapping[SampleKind, str]
+
+
+class Recorder(Journal):
+    """Keeps what comes and what was made of it; must not wait."""
+
+    def sample(self, modality: str, sample: Sample) -> None:
+        """Take a sample as its source gave it."""
+
+
+class Pipeline(Closing):
+    """Predicts live until it is closed.
+
+    >>> with Pipeline(bundle, feeds=[Feed(make=camera, feeds={"image": "camera"})]) as pipeline:
+    ...     for tick in pipeline:  # doctest: +SKIP
+    ...         print(tick.labels)
+
+    Args:
+        bundle: from `mmedge.open_bundle`.
+        feeds: the sources; modalities without one can be pushed, or are absent.
+        sinks: where predictions go besides the iterator; closed with the pipeline.
+        config: how it behaves.
+        backend: what runs the graphs.
+        plan: which of the bundle's plans.
+        recorder: keeps everything.
+        clock: one clock for everything; apps need no other than ``time.monotonic_ns``.
+
+    Raises:
+        ConfigError: a feed for a modality that the model does not have, or of another kind,
+            or two for one.
+        ArtefactError, IncompatibleError: the bundle cannot be run here.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        feeds: Sequence[Feed] = (),
+        sinks: Sequence[Sink] = (),
+        config: LiveConfig | None = None,
+        backend: str = "cpu",
+        plan: str = "fp32",
+        recorder: Recorder | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._config = config or LiveConfig()
+        self._clock = clock
+        self._recorder = recorder
+        self._backend, self._plan = backend, plan
+        self._fed = _check_feeds(feeds, bundle)
+        self._ticks: _Newest = _Newest(self._config.queue)
+        self._count = 0
+        self._rate = Rate()
+        self._begun_ns = clock()
+        self._frames: dict[str, Frame] = {}
+        self._engine = self._make_engine(bundle)
+        self._pushers = {
+            name: Pusher(name, modality) for name, modality in bundle.manifest.modalities.items()
+        }
+        self._sources = [
+            SourceSupervisor(each.make, each.feeds, self._deliver, self._interrupted, clock=clock)
+            for each in feeds
+        ]
+        self._sinks = [Delivery(sink, self._config.queue) for sink in sinks]
+        self._stopped = threading.Event()
+        self._monitor = threading.Thread(target=self._watch, name="monitor", daemon=True)
+        self._started = False
+
+    def start(self) -> None:
+        """Warm the graphs up and open the sources; a ``with`` or an iteration does it too."""
+        if self._started:
+            return
+        self._started = True
+        for source in self._sources:
+            source.start()  # a device takes a while: meanwhile the graphs warm up
+        self._engine.predictor.warm_up()
+        self._engine.start()
+        self._monitor.start()
+
+    def __enter__(self) -> Pipeline:
+        self.start()
+        return self
+
+    def __iter__(self) -> Iterator[Tick]:
+        """Give predictions as they are made; who is slow loses the oldest. Ends on `close`."""
+        self.start()
+        return iter(self._ticks)
+
+    def push(self, modality: str, value: Any, time_ns: int | None = None) -> None:
+        """Give a sample of a device that the app owns; from any one thread per modality.
+
+        Args:
+            modality: whose; it must have no source of its own.
+            value: a picture, sound, text or numbers (`Pusher`).
+            time_ns: capture time by ``time.monotonic_ns()``; ``None`` for now.
+
+        Raises:
+            ConfigError: no such modality, or it does not take such a thing.
+        """
+        if modality not in self._pushers or modality in self._fed:
+            names = ", ".join(name for name in self._pushers if name not in self._fed)
+            raise ConfigError(
+                f"{modality!r} cannot be pushed; what can be is: {names or 'nothing'}"
+            )
+        stamp_ns = self._clock() if time_ns is None else time_ns
+        self._deliver(modality, self._pushers[modality](value, stamp_ns))
+
+    def set_prompts(self, texts: Sequence[str], template: str = "{}") -> None:
+        """Let a matching task choose among other texts from the next prediction on."""
+        self._engine.predictor.set_prompts(texts, template)
+
+    def latest_frame(self, modality: str | None = None) -> Frame | None:
+        """Give the newest picture of a modality, or of the first that has one."""
+        names = [modality] if modality is not None else list(self._frames)
+        return next((self._frames[name] for name in names if name in self._frames), None)
+
+    def swap(self, bundle: Bundle, check: Callable[[Bundle], None] = lambda _: None) -> None:
+        """Predict with another bundle from now on; sources and sinks go on.
+
+        Args:
+            bundle: has the modalities that are fed, in the same kinds.
+            check: raises if the bundle is not to be trusted with the work.
+
+        Raises:
+            MmedgeError: it is not fit; the old one goes on.
+        """
+        check(bundle)
+        for name, kind in self._fed.items():
+            _check_kind(name, kind, bundle)
+        engine = self._make_engine(bundle)
+        try:
+            engine.predictor.warm_up()
+        except BaseException:
+            engine.close()
+            raise
+        old, self._engine = self._engine, engine
+        self._pushers = {
+            name: Pusher(name, modality) for name, modality in bundle.manifest.modalities.items()
+        }
+        engine.start()
+        old.close()
+        _log.warning("now predicting with %s (%s)", bundle.manifest.name, bundle.digest[:12])
+
+    def status(self) -> Status:
+        """Tell how everything is."""
+        now_ns = self._clock()
+        engine = self._engine
+        bundle = engine.predictor.bundle
+        return Status(
+            time_ns=now_ns,
+            bundle=bundle.digest,
+            model=bundle.manifest.name,
+            ready=self._count > 0,
+            degraded=engine.degraded,
+            ticks=self._count,
+            rate_hz=self._rate.per_second(now_ns),
+            uptime_s=(now_ns - self._begun_ns) / 1e9,
+            sources=tuple(source.status() for source in self._sources),
+            modalities=engine.status(now_ns),
+            sinks=tuple(sink.status() for sink in self._sinks),
+        )
+
+    @property
+    def ended(self) -> bool:
+        """Whether every source has come to its natural end."""
+        states = [source.status().state for source in self._sources]
+        return bool(states) and all(state == "ended" for state in states)
+
+    def close(self) -> None:
+        """End everything within 5 seconds; what the sinks have taken is flushed."""
+        if self._stopped.is_set():
+            return
+        self._stopped.set()
+        for source in self._sources:
+            source.stop()
+        for source in self._sources:
+            source.join(_JOIN_S)
+        if self._started:
+            self._monitor.join(_JOIN_S)
+        self._engine.close()
+        for sink in self._sinks:
+            sink.close()
+        self._ticks.close()
+
+    def _make_engine(self, bundle: Bundle) -> Engine:
+        return Engine(
+            bundle,
+            self._config,
+            self._emit,
+            backend=self._backend,
+            plan=self._plan,
+            journal=self._recorder,
+            clock=self._clock,
+        )
+
+    def _deliver(self, modality: str, sample: Sample) -> None:
+        if self._recorder is not None:
+            self._recorder.sample(modality, sample)
+        if isinstance(sample, Frame):
+            self._frames[modality] = sample
+        self._engine.rings[modality].push(sample)
+
+    def _interrupted(self, modality: str, why: str) -> None:
+        self._engine.rings[modality].interrupt(why)
+
+    def _emit(self, tick: Tick) -> None:
+        self._count += 1
+        self._rate.count(tick.time_ns)
+        self._ticks.put(tick)
+        for sink in self._sinks:
+            sink.put(tick)
+
+    def _watch(self) -> None:
+        """Look after everything, until it is closed."""
+        shown_ns = 0
+        while not self._stopped.wait(_POLL_S):
+            for source in self._sources:
+                source.poll()
+            self._engine.explain_absence(self._absences())
+            self._engine.poll()
+            now_ns = time.monotonic_ns()
+            if now_ns - shown_ns >= _SHOW_NS:
+                shown_ns, status = now_ns, self.status()
+                for sink in self._sinks:
+                    sink.show(status)
+
+    def _absences(self) -> dict[str, str]:
+        reasons = {name: "no source was given" for name in self._pushers if name not in self._fed}
+        for source in self._sources:
+            status: SourceStatus = source.status()
+            if status.state != "live":
+                reason = f"{status.name} is {status.state}"
+                reason += f": {status.reason}" if status.reason else ""
+                reasons |= dict.fromkeys(status.feeds, reason)
+        return reasons
+
+
+class _Newest:
+    """Predictions for the iterator; the oldest is lost when nobody takes them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._ticks: list[Tick] = []
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, tick: Tick) -> None:
+        with self._changed:
+            self._ticks.append(tick)
+            del self._ticks[: -self._most]
+            self._changed.notify()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[Tick]:
+        while True:
+            with self._changed:
+                while not self._ticks and not self._closed:
+                    self._changed.wait()
+                if not self._ticks:
+                    return
+                tick = self._ticks.pop(0)
+            yield tick
+
+
+def _check_feeds(feeds: Sequence[Feed], bundle: Bundle) -> dict[str, SampleKind]:
+    fed: dict[str, SampleKind] = {}
+    for each in feeds:
+        for kind, name in each.feeds.items():
+            if name in fed:
+                raise ConfigError(f"modality {name!r} has two sources; give it one")
+            _check_kind(name, kind, bundle)
+            fed[name] = kind
+    return fed
+
+
+def _check_kind(name: str, kind: SampleKind, bundle: Bundle) -> None:
+    modalities = bundle.manifest.modalities
+    if name not in modalities or modalities[name].kind != kind:
+        known = ", ".join(f"{each} ({m.kind})" for each, m in modalities.items())
+        raise ConfigError(f"the model has no {kind} modality {name!r}; it has {known}")

@@ -1,0 +1,90 @@
+"""Samples from apps that own their devices: checked, stamped, and told apart by their type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mmedge.errors import ConfigError
+from mmedge.runtime.preprocess import Pcm, Picture
+from mmedge.runtime.sources import Block, Frame, Line, Reading, Sample
+from mmedge.runtime.windows.cut import NS_PER_S
+from mmedge.specs import Image, Modality, Signal, Sound
+
+__all__ = ["Pusher"]
+
+_GAP_NS = 50_000_000
+"""Sound that comes so much later or earlier than the samples before it begins a new run."""
+
+
+class Pusher:
+    """Makes samples of one modality out of what an app hands over.
+
+    Args:
+        name: the modality.
+        modality: its specification.
+    """
+
+    def __init__(self, name: str, modality: Modality) -> None:
+        self._name = name
+        self._modality = modality
+        self._run = self._index = 0
+        self._next_ns: int | None = None
+
+    def __call__(self, value: Any, time_ns: int) -> Sample:
+        """Make a sample.
+
+        Args:
+            value: RGB uint8 ``[h, w, 3]`` or a `Picture`; int16 or float32 PCM ``[n]`` or
+                ``[n, channels]`` at the model's rate, or a `Pcm` (``[channels, n]``) of any;
+                a text; numbers of a signal. Arrays are not to be written to any more.
+            time_ns: when it was captured, by ``time.monotonic_ns()``; for sound its first
+                sample.
+
+        Raises:
+            ConfigError: the modality does not take such a thing.
+        """
+        modality = self._modality
+        if isinstance(modality, Image):
+            picture = value if isinstance(value, Picture) else Picture(value)
+            pixels: Any = picture.pixels
+            if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3:
+                raise self._refuse(value, "a picture, uint8 [h, w, 3]")
+            return Frame(time_ns, pixels, picture.order)
+        if isinstance(modality, Sound):
+            return self._sound(value, time_ns, modality)
+        if isinstance(modality, Signal):
+            try:
+                return Reading(time_ns, np.atleast_1d(np.asarray(value, np.float64)))
+            except (TypeError, ValueError) as exc:
+                raise self._refuse(value, f"{modality.channels} numbers") from exc
+        if not isinstance(value, str):
+            raise self._refuse(value, "a text")
+        return Line(time_ns, value)
+
+    def _sound(self, value: Any, time_ns: int, spec: Sound) -> Block:
+        rate_hz = spec.rate_hz
+        if isinstance(value, Pcm):
+            value, rate_hz = np.atleast_2d(value.samples).T, value.rate_hz
+        if not isinstance(value, np.ndarray) or value.ndim not in (1, 2) or not len(value):
+            raise self._refuse(value, "sound, int16 or float32 [n] or [n, channels]")
+        samples = value[:, None] if value.ndim == 1 else value
+        if samples.dtype == np.float32:
+            if not np.isfinite(samples).all():
+                raise ConfigError(f"modality '{self._name}': the sound holds a NaN or an infinity")
+            samples = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
+        if samples.dtype != np.int16:
+            raise self._refuse(value, "sound, int16 or float32 [n] or [n, channels]")
+        if self._next_ns is None or abs(time_ns - self._next_ns) > _GAP_NS:
+            self._run, self._index = self._run + 1, 0
+        block = Block(time_ns, samples, rate_hz, self._run, self._index)
+        self._index += len(samples)
+        self._next_ns = time_ns + len(samples) * NS_PER_S // rate_hz
+        return block
+
+    def _refuse(self, value: Any, wanted: str) -> ConfigError:
+        came = type(value).__name__
+        if isinstance(value, np.ndarray):
+            came = f"{value.dtype}{list(value.shape)}"
+        return ConfigError(f"modality '{self._name}' takes {wanted}, but got {came}")
