@@ -103,6 +103,6 @@ def recipe() -> Recipe:
             "hint": Encoder(module=whole.hint, output="tokens", mask="mask"),
         },
         fusion=whole.fusion,
-        tasks={"digit": Classification(labels=LABELS, threshold=0.5)},
+        tasks={"digit": Classification(labels=LABELS, threshold=0.5, background=("nothing",))},
         model=whole,
     )
