@@ -12,6 +12,7 @@ PROMISED = [
     "Bundle",
     "Classification",
     "Image",
+    "ImageQuality",
     "LogMel",
     "Matching",
     "MultiLabel",
@@ -22,6 +23,7 @@ PROMISED = [
     "Regression",
     "Signal",
     "Sound",
+    "SoundQuality",
     "Text",
     "open_bundle",
 ]
