@@ -20,6 +20,7 @@ from mmedge.runtime.pipeline.rate import Rate
 from mmedge.runtime.pipeline.status import SourceStatus, Status
 from mmedge.runtime.pipeline.supervisor import SourceSupervisor
 from mmedge.runtime.pipeline.tick import Tick
+from mmedge.runtime.sinks.iterator import IteratorConfig, TickIterator
 from mmedge.runtime.sources import Frame, Sample, SampleKind, Source
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Pipeline(Closing):
         self._recorder = recorder
         self._backend, self._plan = backend, plan
         self._fed = _check_feeds(feeds, bundle)
-        self._ticks: _Newest = _Newest(self._config.queue)
+        self._ticks = TickIterator(IteratorConfig(queue=self._config.queue))
         self._count = 0
         self._rate = Rate()
         self._begun_ns = clock()
@@ -252,7 +253,7 @@ class Pipeline(Closing):
     def _emit(self, tick: Tick) -> None:
         self._count += 1
         self._rate.count(tick.time_ns)
-        self._ticks.put(tick)
+        self._ticks.emit(tick)
         for sink in self._sinks:
             sink.put(tick)
 
@@ -279,37 +280,6 @@ class Pipeline(Closing):
                 reason += f": {status.reason}" if status.reason else ""
                 reasons |= dict.fromkeys(status.feeds, reason)
         return reasons
-
-
-class _Newest:
-    """Predictions for the iterator; the oldest is lost when nobody takes them."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._ticks: list[Tick] = []
-        self._changed = threading.Condition()
-        self._closed = False
-
-    def put(self, tick: Tick) -> None:
-        with self._changed:
-            self._ticks.append(tick)
-            del self._ticks[: -self._most]
-            self._changed.notify()
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def __iter__(self) -> Iterator[Tick]:
-        while True:
-            with self._changed:
-                while not self._ticks and not self._closed:
-                    self._changed.wait()
-                if not self._ticks:
-                    return
-                tick = self._ticks.pop(0)
-            yield tick
 
 
 def _check_feeds(feeds: Sequence[Feed], bundle: Bundle) -> dict[str, SampleKind]:
