@@ -33,6 +33,8 @@ __all__ = [
     "show_hits",
     "show_parity",
     "show_predictions",
+    "waiting",
+    "watched",
 ]
 
 
@@ -62,6 +64,27 @@ def progress() -> Iterator[Callable[[str], None]]:
             status.update(f"{stage} ...")
 
         yield on_stage
+
+
+@contextlib.contextmanager
+def waiting(stage: str) -> Iterator[None]:
+    """Show on a terminal that something is under way; elsewhere say nothing."""
+    with _err.status(f"{stage} ...") if _err.is_terminal else contextlib.nullcontext():
+        yield
+
+
+def watched(predictions: Iterable[FilePrediction]) -> Iterator[FilePrediction]:
+    """Pass predictions on, and show how far they are until a terminal shows themselves."""
+    if not _err.is_terminal:
+        yield from predictions
+        return
+    with _err.status("predict ...") as status:
+        for each in predictions:
+            if _out.is_terminal:
+                status.stop()
+            else:
+                status.update(f"predict: clip {each.clip}, {each.end_ns / 1e9:.2f} s ...")
+            yield each
 
 
 @contextlib.contextmanager

@@ -55,7 +55,7 @@ def empty_file(folder: Path) -> Path:
 @pytest.mark.parametrize(
     "case",
     [
-        (huge_picture, 6, "more than"),
+        (huge_picture, 6, "of 4294836225 pixels, more than the 67108864 that mmedge reads"),
         (text_named_video, 5, "cannot be opened as a sound or video file"),
         (cut_picture, 5, "cut.png"),
         (empty_file, 5, "is empty (0 bytes)"),
@@ -96,6 +96,16 @@ def test_stereo_where_mono_is_wanted_is_refused_with_the_remedy_and_the_remedy_w
         code, out, _ = mmedge("predict", bundle, sound, "--json", "--downmix", how)
         assert (code, len(out.splitlines())) == (0, 1)
     assert mmedge("predict", bundle, sound, "--downmix", "loudest")[0] == 2
+
+
+def test_a_picture_where_a_sound_is_wanted_is_told_by_its_kind(
+    mmedge: Run, demo_bundle: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    code, out, err = mmedge("predict", demo_bundle, f"mic={tmp_path / 'a.png'}")
+    assert (code, out) == (5, "")
+    assert "modality 'mic' takes a sound or a video, but" in err
+    assert "is of kind 'image'; give another file" in err
 
 
 def test_a_video_without_sound_is_seen_and_its_silence_is_said(

@@ -181,7 +181,8 @@ def inspect(bundle: BundleArg, as_json: JsonOpt = False) -> None:
     from mmedge.bundle import open_bundle
 
     opened = open_bundle(bundle)
-    opened.check()
+    with views.waiting("check"):
+        opened.check()
     if as_json:
         typer.echo(opened.manifest.model_dump_json())
     else:
@@ -224,11 +225,13 @@ def predict(
     from mmedge.runtime.predictor import Predictor
 
     opened = downmixed(open_bundle(bundle), downmix)
-    with Predictor(
-        opened, backend=backend, plan=plan, prompts=prompts, template=template or "{}"
-    ) as predictor:
-        predictions = predict_inputs(
-            predictor, inputs or [], text=text, clips=clips, every_ms=every_ms
+    with views.waiting("open"):
+        predictor = Predictor(
+            opened, backend=backend, plan=plan, prompts=prompts, template=template or "{}"
+        )
+    with predictor:
+        predictions = views.watched(
+            predict_inputs(predictor, inputs or [], text=text, clips=clips, every_ms=every_ms)
         )
         if as_json:
             for each in predictions:

@@ -14,6 +14,7 @@ from mmedge.errors import ConfigError
 from mmedge.manifest import PRESENCE
 
 __all__ = [
+    "WAYS",
     "HeadCall",
     "TextCall",
     "call_head",
@@ -24,6 +25,12 @@ __all__ = [
 ]
 
 HeadCall = Literal["keywords", "mapping", "sequence", "positional"]
+WAYS: Mapping[HeadCall, str] = {
+    "keywords": "keyword arguments",
+    "mapping": "one mapping",
+    "sequence": "one list",
+    "positional": "positional arguments",
+}
 _MASK = re.compile(r"(.*_)?mask")
 
 

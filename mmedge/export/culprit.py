@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["module_that_calls", "module_that_fails"]
+__all__ = ["module_that_calls", "module_that_fails", "module_that_raises"]
 
 
 def module_that_fails(module: nn.Module, inputs: Sequence[Tensor], shapes: Any) -> str | None:
@@ -27,6 +27,13 @@ def module_that_fails(module: nn.Module, inputs: Sequence[Tensor], shapes: Any) 
         except Exception:  # noqa: BLE001 - it failed before, in any way; only where is asked
             return stack[-1] if stack else None
     return None
+
+
+def module_that_raises(module: nn.Module, inputs: Sequence[Tensor]) -> str:
+    """Run once more, and give the path of the innermost module in which running ends."""
+    with _running(module) as stack, torch.no_grad(), contextlib.suppress(Exception):
+        module(*inputs)
+    return stack[-1] if stack else ""
 
 
 def module_that_calls(module: nn.Module, inputs: Sequence[Tensor], operator: str) -> str | None:

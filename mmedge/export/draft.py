@@ -59,8 +59,9 @@ class Draft:
         self._tokenizers: dict[str, FileRef] = {}
         self.modalities = {name: self._adopt(name, m) for name, m in recipe.modalities.items()}
         self.preprocessors: dict[str, Preprocessor] = {
+            # From the recipe's own, so that a complaint names the user's tokenizer file.
             name: make_preprocessor(name, m, self._tokenizer(name))
-            for name, m in self.modalities.items()
+            for name, m in recipe.modalities.items()
         }
 
     def samples(self) -> tuple[dict[str, tuple[Raw, ...]], dict[str, tuple[Raw, ...]]]:

@@ -140,6 +140,6 @@ def _blame(finding: Finding, reference: Reference, golden: Golden) -> str:
     path, at_module = found
     return (
         f"The first module that differs is {path!r} (error {at_module.error:.3g} at sample "
-        f"{at_module.sample}): its ONNX form computes something else than torch. Write it with "
-        "other operations."
+        f"{at_module.sample}): its ONNX form, or that of what leads to it, computes something "
+        "else than torch. Write it with other operations."
     )

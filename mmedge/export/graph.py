@@ -184,16 +184,22 @@ def _explain(exc: BaseException, module: nn.Module, inputs: Sequence[Tensor], sh
     reason = lines[0] if lines else type(exc).__name__
     unknown = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", reason)
     if unknown:
-        path = module_that_calls(module, inputs, unknown[1]) or ""
+        where = _named(module_that_calls(module, inputs, unknown[1]))
         return (
-            f"module {path.removeprefix(_WRAPPED)!r} needs {unknown[1]}, which has no ONNX form. "
+            f"{where} needs {unknown[1]}, which has no ONNX form. "
             "Write that module with other operations."
         )
-    path = module_that_fails(module, inputs, shapes) or ""
+    where = _named(module_that_fails(module, inputs, shapes))
     return (
-        f"module {path.removeprefix(_WRAPPED)!r}: {type(exc).__name__}: {reason[:400]} "
+        f"{where}: {type(exc).__name__}: {reason[:400]} "
         "The forward pass must not branch on values of tensors, and must not fix the batch."
     )
+
+
+def _named(path: str | None) -> str:
+    """Name a module by its path, or the whole where it is not known better."""
+    path = (path or "").removeprefix(_WRAPPED)
+    return f"module {path!r}" if path else "its forward pass"
 
 
 @contextlib.contextmanager

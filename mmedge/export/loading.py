@@ -7,16 +7,12 @@ import importlib
 import importlib.util
 import re
 import sys
-import sysconfig
-import traceback
 from pathlib import Path
 from types import ModuleType
 
-from pydantic import ValidationError
-
 from mmedge.errors import ConfigError, MmedgeError
 from mmedge.export.recipe import Recipe
-from mmedge.manifest import first_complaint
+from mmedge.export.theirs import one_line
 
 __all__ = ["load_recipe"]
 
@@ -82,7 +78,7 @@ def _call(module: ModuleType, place: str, name: str) -> object:
     except MmedgeError:
         raise
     except (Exception, SystemExit) as exc:
-        raise ConfigError(f"recipe {place}:{name} failed: {_one_line(exc)}") from exc
+        raise ConfigError(f"recipe {place}:{name} failed: {one_line(exc)}") from exc
 
 
 def _import(place: str) -> ModuleType:
@@ -96,7 +92,7 @@ def _import(place: str) -> ModuleType:
         hint = ""
         if "relative import" in str(exc):
             hint = ". With relative imports, name the recipe PACKAGE.MODULE:FUNCTION"
-        raise ConfigError(f"{place} cannot be imported: {_one_line(exc)}{hint}") from exc
+        raise ConfigError(f"{place} cannot be imported: {one_line(exc)}{hint}") from exc
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -116,21 +112,3 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-def _one_line(exc: BaseException) -> str:
-    """Say what went wrong and on which line of the user's file."""
-    if isinstance(exc, ValidationError):
-        text = f"{exc.title}: {first_complaint(exc)}"
-    else:
-        text = f"{type(exc).__name__}: {str(exc).partition(chr(10))[0]}"
-    frames = [f for f in traceback.extract_tb(exc.__traceback__) if _is_theirs(f.filename)]
-    if isinstance(exc, SyntaxError) or not frames:  # a syntax error says its own line
-        return text
-    return f"{text} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
-
-
-def _is_theirs(filename: str) -> bool:
-    """Tell the user's files from Python's, installed packages' and this one."""
-    installed = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib"))
-    return filename != __file__ and not filename.startswith(("<frozen", *installed))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mmedge.errors import ConfigError
 from mmedge.export.calling import (
+    HeadCall,
     call_head,
     describe_positions,
     head_call,
@@ -123,7 +124,7 @@ class FusionGraph(nn.Module):
         return tuple(self._tasks)
 
     @property
-    def way(self) -> str:
+    def way(self) -> HeadCall:
         """How the head is called."""
         return self._call
 

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmedge.errors import ConfigError, MmedgeError, ProofError
+from mmedge.export.calling import WAYS
+from mmedge.export.culprit import module_that_raises
 from mmedge.export.modules import EncoderGraph, FusionGraph
-from mmedge.export.watch import watching
+from mmedge.export.theirs import their_line
+from mmedge.export.watch import entering, watching
 from mmedge.proof.golden import Golden, Raw
 from mmedge.proof.parity import FP32, compare
 from mmedge.proof.subsets import presence_rows, row_name
@@ -128,9 +131,7 @@ def _run(
         except Exception as exc:  # the user's code: anything can come out of it
             given = module.seen(*inputs) if isinstance(module, EncoderGraph) else inputs
             shapes = ", ".join(f"{str(t.dtype)[6:]}{tuple(t.shape)}" for t in given)
-            reason = f"{type(exc).__name__}: {str(exc).partition(chr(10))[0]}"
-            if isinstance(module, FusionGraph):
-                reason += f" (it was called by {module.way}; Fusion(call=...) changes that)"
+            reason = _reason(exc, module, inputs)
             raise ConfigError(f"{what} fails on inputs of shape {shapes}: {reason}") from exc
     outputs = returned if isinstance(returned, (tuple, list)) else (returned,)
     batch = len(inputs[0])
@@ -141,17 +142,33 @@ def _run(
     return tuple(output.detach() for output in outputs)
 
 
+def _reason(exc: Exception, module: nn.Module, inputs: Sequence[Tensor]) -> str:
+    """Say what the user's code complains of, in which module, and on which line."""
+    path = module_that_raises(module, inputs)
+    places = [f"module {path!r}"] if path else []
+    places += [line] if (line := their_line(exc)) else []
+    if isinstance(module, FusionGraph):
+        places += [f"it was called with {WAYS[module.way]}, which Fusion(call=...) changes"]
+    text = f"{type(exc).__name__}: {str(exc).partition(chr(10))[0]}"
+    return f"{text} ({'; '.join(places)})" if places else text
+
+
 def _first_random(what: str, module: nn.Module, inputs: Sequence[Tensor]) -> str:
-    """Name the innermost module that differs first between two runs."""
-    runs = []
+    """Name the innermost module that differs first between two runs of the same input."""
+    given, seen = [], []
     for seed in (0, 1):
-        with watching(module) as seen:
+        with entering(module) as went_in, watching(module) as came_out:
             _run(what, module, inputs, seed=seed)
-        runs.append(seen)
-    for path, tensor in runs[0].items():
-        if path in runs[1] and not _same(tensor, runs[1][path]):
-            return f"its module {path!r}"
-    return "its own forward pass"
+        given.append(went_in)
+        seen.append(came_out)
+    path = next((path for path in seen[0] if _differs(path, *seen)), "")
+    while path and _differs(path, *given):  # it only passes on what its caller drew
+        path = path.rpartition(".")[0]
+    return f"its module {path!r}" if path else "its own forward pass"
+
+
+def _differs(path: str, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    return path in a and path in b and not _same(a[path], b[path])
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from torch import Tensor, nn
 
-__all__ = ["watching"]
+__all__ = ["entering", "watching"]
 
 
 @contextlib.contextmanager
@@ -42,6 +42,33 @@ def watching(
     ]
     try:
         yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextlib.contextmanager
+def entering(module: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Collect the first tensor that each submodule is given on its first call.
+
+    Yields:
+        submodule path -> tensor, filled as the module runs; without those that are called
+        by keyword only.
+    """
+    given: dict[str, Tensor] = {}
+
+    def hook(path: str) -> Callable[[nn.Module, tuple[object, ...]], None]:
+        def keep(_module: nn.Module, inputs: tuple[object, ...]) -> None:
+            if inputs and isinstance(inputs[0], Tensor):
+                given.setdefault(path, inputs[0])
+
+        return keep
+
+    handles = [
+        child.register_forward_pre_hook(hook(path)) for path, child in module.named_modules()
+    ]
+    try:
+        yield given
     finally:
         for handle in handles:
             handle.remove()

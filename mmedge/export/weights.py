@@ -127,7 +127,10 @@ def _read_torch(path: Path) -> Any:
                 "run code. Where you trust the file"
             )
         else:
-            problem = "is not a readable torch checkpoint. Was it copied whole? If so"
+            problem = (
+                "is not a readable torch checkpoint: it is damaged, or a pickle of something "
+                "else, and loading that could run code. Was it copied whole? If you trust it"
+            )
         raise ArtefactError(
             f"{path} {problem}, save the tensors alone: "
             "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"

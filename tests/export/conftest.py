@@ -16,7 +16,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Give ``exported(head, tokens)``: the exported bundle of a model with that head.
 
     With MMEDGE_KEEP_BUNDLES set, every bundle of the session is copied into that folder,
-    so that another machine can verify them.
+    so that the `rtx` tier can compile them and another machine verify them.
     """
     from mmedge.export import ExportConfig, export_bundle
     from tests.export.recipes import seeing_hearing_reading

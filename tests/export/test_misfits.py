@@ -90,8 +90,10 @@ THREE = Classification(labels=("a", "b", "c"))
 NO_FILE = {"modalities": {"hint": Text(tokenizer="absent.json", max_tokens=4)}}
 MISFITS = [
     (camera(Flat(47)), "encoder 'camera' fails on inputs of shape float32(2, 3, 4, 4)"),
-    (camera(Raises()), "encoder 'camera' fails on inputs of shape"),
+    (camera(Flat(47)), "(2x48 and 47x4) (module 'encoder.linear'; recipes.py, line "),
+    (camera(Raises()), "KeyError: 'weights' (module 'encoder'; test_misfits.py, line "),
     (camera(Flat(width=5)), "the fusion head fails on inputs of shape float32("),
+    (camera(Flat(width=5)), "; it was called with one mapping, which Fusion(call=...) changes)"),
     (camera(nn.Identity()), "encoder 'camera' returned float32 [B, 3, 4, 4]; float32 [B, D]"),
     (camera(Returns(lambda e: e[:, 0])), "returned float32 [B]; float32 [B, D] or"),
     (camera(Returns(lambda e: e[:1])), "'camera' was given a batch of 2 and returned (1, 4)"),
@@ -147,9 +149,12 @@ def test_a_token_that_the_encoder_does_not_know_is_refused(tmp_path: Path) -> No
         export_to(tmp_path, recipe)
 
 
-def test_a_damaged_tokenizer_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "broken.json").write_text("{}")
+@pytest.mark.parametrize("content", ["{}", "", '{"version": "1.0", "trunc'])
+def test_a_damaged_tokenizer_is_refused_by_the_users_name_for_it(
+    tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "broken.json").write_text(content)
     hint = Text(tokenizer="broken.json", max_tokens=4)
     recipe = one_picture(modalities={"hint": hint}, encoders={"hint": Words()}, folder=tmp_path)
-    with pytest.raises(ArtefactError, match="is not a tokenizer"):
+    with pytest.raises(ArtefactError, match=r"'broken\.json' is not a tokenizer"):
         export_to(tmp_path, recipe)

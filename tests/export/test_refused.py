@@ -115,15 +115,43 @@ class Unbounded(nn.Module):
         return x / 0.0
 
 
+class DrawsBefore(nn.Module):
+    """Draws in its own forward pass, and then calls a layer that is innocent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.innocent = nn.Linear(4, 4)
+
+    def forward(self, x: Any) -> Any:
+        return self.innocent(x + torch.rand_like(x))
+
+
+class Bessel(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return torch.special.bessel_j0(x)
+
+
+class Forgets(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return self.never_made(x)
+
+
 RANDOM = "gives another answer each time for the same input: its module 'encoder.middle' is random"
 MIDDLE = "encoder 'camera' cannot become an ONNX graph: module 'encoder.middle'"
 REFUSED: Mapping[str, tuple[type[nn.Module], type[MmedgeError], str]] = {
     "live dropout": (Forced, ProofError, RANDOM),
     "dropout that stays in training": (Stubborn, ProofError, RANDOM),
     "sampling": (Sampling, ProofError, RANDOM),
+    "sampling before a layer": (DrawsBefore, ProofError, RANDOM),
     "fft": (Fourier, IncompatibleError, "module 'encoder.middle' needs the operator DFT, which"),
     "stft": (ShortTime, IncompatibleError, "module 'encoder.middle' needs the operator STFT"),
     "inverse": (Inverse, IncompatibleError, f"{MIDDLE} needs aten.linalg_inv_ex, which has no"),
+    "bessel": (Bessel, IncompatibleError, "its forward pass needs prims.bessel_j0, which has no"),
+    "missing attribute": (
+        Forgets,
+        ConfigError,
+        "object has no attribute 'never_made' (module 'encoder.middle'; test_refused.py, line ",
+    ),
     "branch": (Branches, IncompatibleError, f"{MIDDLE}: GuardOnDataDependentSymNode"),
     "value": (ReadsAValue, IncompatibleError, f"{MIDDLE}: "),
     "fixed batch": (FixesTheBatch, ConfigError, "'camera' fails on inputs of shape float32(1, 3"),
@@ -155,8 +183,8 @@ def test_other_numbers_name_graph_module_sample_and_error(tmp_path: Path) -> Non
     assert re.fullmatch(
         r"parity failed at camera/embedding: sample [01], batch 1, largest error \d\.?\d*e?-?\d*, "
         r"[\d.e+]+ times what is allowed\. Nothing was written\. The first module that differs is "
-        r"'encoder\.middle' \(error [\d.e-]+ at sample [01]\): its ONNX form computes something "
-        r"else than torch\. Write it with other operations\.",
+        r"'encoder\.middle' \(error [\d.e-]+ at sample [01]\): its ONNX form, or that of what "
+        r"leads to it, computes something else than torch\. Write it with other operations\.",
         str(caught.value),
     )
 

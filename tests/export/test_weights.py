@@ -223,7 +223,9 @@ def test_code_in_a_checkpoint_does_not_run(tmp_path: Path, how: str) -> None:
     ) as caught:
         load_weights(Net(), path)
     assert not (tmp_path / "ran").exists()
-    if how != "plain 4":
+    if how == "plain 4":  # torch does not get as far as the name in it
+        assert "or a pickle of something else, and loading that could run code" in str(caught.value)
+    else:
         assert f"holds Python objects ({os.mkdir.__module__}.mkdir)" in str(caught.value)
     pickle.loads(pickle.dumps(Evil(tmp_path / "ran")))  # noqa: S301 - it would have
     assert (tmp_path / "ran").exists()

@@ -100,6 +100,28 @@ def test_more_than_an_hour_is_refused_with_the_remedy(
         read_sound(path)
 
 
+def test_a_wav_that_is_cut_off_ends_early_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_wav(tmp_path / "a.wav", ramp(8000), 8000)
+    assert read_sound(path).samples.shape == (1, 8000)
+    assert caplog.text == ""
+    path.write_bytes(path.read_bytes()[:-6000])
+    assert read_sound(path).samples.shape == (1, 5000)
+    assert "lacks 6000 of the bytes that its header promises: it may be cut off" in caplog.text
+
+
+@pytest.mark.parametrize("length", [b"\xff\xff\xff\xff", b"\0\0\0\0"])
+def test_a_wav_that_came_through_a_pipe_is_not_called_cut_off(
+    tmp_path: Path, length: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_wav(tmp_path / "a.wav", ramp(8000), 8000)
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + length + content[8:])
+    assert read_sound(path).samples.shape == (1, 8000)
+    assert caplog.text == ""
+
+
 def test_a_sound_that_is_damaged_is_refused(tmp_path: Path) -> None:
     path = write_media(tmp_path / "a.flac", samples=ramp(50_000))
     path.write_bytes(path.read_bytes()[:60])

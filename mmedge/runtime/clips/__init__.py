@@ -9,7 +9,7 @@ from __future__ import annotations
 from mmedge.runtime.clips.kinds import kind_of
 from mmedge.runtime.clips.labels import read_label
 from mmedge.runtime.clips.lines import Clip, Source, read_clips
-from mmedge.runtime.clips.picture import read_image, read_images
+from mmedge.runtime.clips.picture import is_image, read_image, read_images
 from mmedge.runtime.clips.signal import SignalFile, read_signal
 from mmedge.runtime.clips.sound import SoundBlock, SoundFile, open_sound, read_sound
 from mmedge.runtime.clips.video import VideoFile, VideoFrame, open_video
@@ -22,6 +22,7 @@ __all__ = [
     "Source",
     "VideoFile",
     "VideoFrame",
+    "is_image",
     "kind_of",
     "open_sound",
     "open_video",

@@ -25,6 +25,8 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,w64,wav"
 )
 
+_RIFF_UNKNOWN = 0x7FFF0000
+
 
 def check_file(path: str | os.PathLike[str]) -> Path:
     """Give ``path`` if it is a readable, regular file (or a link to one) that is not empty.
@@ -111,10 +113,28 @@ class Container(Closing):
                 end_ns / 1e9,
                 self.duration_ns / 1e9,
             )
+        elif missing := _missing_bytes(self.path):  # FFmpeg shortens a WAV's duration silently
+            _log.warning(
+                "'%s' lacks %d of the bytes that its header promises: it may be cut off",
+                self.path,
+                missing,
+            )
 
     def close(self) -> None:
         """Close the file; doing so again does nothing."""
         self._av.close()
+
+
+def _missing_bytes(path: Path) -> int:
+    """Tell how much shorter a RIFF file (WAV, AVI) is than its header says."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head[:4] != b"RIFF":
+        return 0
+    promised = int.from_bytes(head[4:], "little")
+    # What writes into a pipe cannot know the length, and puts the largest there, or 0.
+    missing = promised + 8 - path.stat().st_size if 0 < promised < _RIFF_UNKNOWN else 0
+    return missing if missing > 1 else 0  # the last pad byte is often left out
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -100,8 +101,10 @@ def _open(path: Path) -> Image.Image:
     try:
         image = Image.open(path, formats=_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
+        came = re.search(r"\d+(?= pixels)", str(exc))
         raise ResourceError(
-            f"'{path}' is a picture of more than {MAX_PIXELS} pixels; scale it down"
+            f"'{path}' is a picture of {came[0] if came else 'too many'} pixels, more than the "
+            f"{MAX_PIXELS} that mmedge reads; scale it down"
         ) from exc
     except _DAMAGE as exc:
         raise SourceError(

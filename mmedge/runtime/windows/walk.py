@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from mmedge.errors import ConfigError, SourceError
-from mmedge.runtime.clips import Source, kind_of, read_image, read_images
+from mmedge.runtime.clips import Source, is_image, kind_of, read_image, read_images
 from mmedge.runtime.preprocess import Raw
 from mmedge.runtime.windows.cut import NS_PER_MS
 from mmedge.runtime.windows.signals import SignalTrack
@@ -146,6 +146,8 @@ def _open(name: str, source: Source, modality: Modality, max_age_ns: int) -> Raw
         return read_images(source)
     path = Path(source)
     if isinstance(modality, Sound):
+        if is_image(path):
+            raise _wrong_kind(name, "a sound or a video", path, "image")
         return SoundTrack(name, modality, path)
     if isinstance(modality, Signal):
         return SignalTrack(name, modality, path)
@@ -155,4 +157,10 @@ def _open(name: str, source: Source, modality: Modality, max_age_ns: int) -> Raw
     if kind == "image" and modality.frames == 1:
         return read_image(path)
     wanted = "a picture or a video" if modality.frames == 1 else "a video"
-    raise SourceError(f"modality '{name}' takes {wanted}, but '{path}' is of kind '{kind}'")
+    raise _wrong_kind(name, wanted, path, kind)
+
+
+def _wrong_kind(name: str, wanted: str, path: Path, kind: str) -> SourceError:
+    return SourceError(
+        f"modality '{name}' takes {wanted}, but '{path}' is of kind '{kind}'; give another file"
+    )
