@@ -10,6 +10,7 @@ for _package in ("torch", "onnx", "onnxscript"):
 
 from mmedge.export.config import ExportConfig  # noqa: E402
 from mmedge.export.exporter import Exported, export_bundle  # noqa: E402
+from mmedge.export.imported import OnnxFile  # noqa: E402
 from mmedge.export.loading import load_recipe  # noqa: E402
 from mmedge.export.recipe import Encoder, Fusion, Recipe  # noqa: E402
 
@@ -18,6 +19,7 @@ __all__ = [
     "ExportConfig",
     "Exported",
     "Fusion",
+    "OnnxFile",
     "Recipe",
     "export_bundle",
     "load_recipe",

@@ -18,8 +18,10 @@ from mmedge.bundle import Bundle, file_ref
 from mmedge.errors import ConfigError, ResourceError
 from mmedge.export.calling import takes_presence
 from mmedge.export.config import ExportConfig
+from mmedge.export.encoder_model import encoder_model, pair
+from mmedge.export.encoders import EncoderGraph
 from mmedge.export.graph import signature, to_onnx
-from mmedge.export.modules import EncoderGraph, FusionGraph
+from mmedge.export.modules import FusionGraph
 from mmedge.export.recipe import Recipe
 from mmedge.export.reference import Reference, embedding_names, encode
 from mmedge.export.samples import MIN_SAMPLES, read_complete, seeded_samples
@@ -28,7 +30,6 @@ from mmedge.manifest import (
     FUSION,
     PRESENCE,
     SCHEMA,
-    TOKENS_MASK,
     FileRef,
     GoldenRef,
     Manifest,
@@ -37,7 +38,6 @@ from mmedge.manifest import (
 from mmedge.proof.absence import cost_of_absence
 from mmedge.proof.golden import MAX_BYTES, Golden, Raw
 from mmedge.proof.parity import FP32, Parity
-from mmedge.proof.verify import FRONT_END
 from mmedge.runtime.preprocess import Preprocessor, make_preprocessor
 from mmedge.specs import GraphSpec, Modality, Text
 
@@ -98,13 +98,11 @@ class Draft:
         """Export one graph: a modality's, or the fusion head's."""
         if name == FUSION:
             inputs, outputs = fusion_inputs(golden), list(self._recipe.tasks)
-            model = to_onnx("the fusion head", reference.fusion, _pair(inputs), outputs)
+            model = to_onnx("the fusion head", reference.fusion, pair(inputs), outputs)
         else:
-            graph = reference.encoders[name]
-            outputs = ["embedding" if golden.embeddings[name][name].ndim == 2 else "tokens"]
-            outputs += [TOKENS_MASK] if graph.has_mask else []
-            taps = {} if graph.front_end is None else {FRONT_END: FRONT_END}
-            model = to_onnx(f"encoder {name!r}", graph, _pair(golden.inputs[name]), outputs, taps)
+            model = encoder_model(
+                reference.encoders[name], golden.inputs[name], golden.embeddings[name]
+            )
         data = model.SerializeToString(deterministic=True)
         self._graphs[name] = (self._file(name, ".onnx", data), signature(model))
 
@@ -255,11 +253,6 @@ def _pack(golden: Golden, count: int) -> tuple[bytes, int]:
 def _name_of(out: Path) -> str:
     """Make a name out of a folder's that the manifest takes."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).lstrip("._-")[:127] or "model"
-
-
-def _pair(inputs: Mapping[str, Array]) -> dict[str, Tensor]:
-    """Give an example batch of 2: a batch of 1 would be taken for a constant."""
-    return {name: torch.from_numpy(np.resize(a, (2, *a.shape[1:]))) for name, a in inputs.items()}
 
 
 def fusion_inputs(golden: Golden) -> dict[str, Array]:

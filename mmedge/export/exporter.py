@@ -48,6 +48,7 @@ def export_bundle(
         ProofError: a graph's numbers are not the trained model's. Nothing is written.
     """
     check_target(config.out, replace=config.replace or config.only is not None)
+    recipe.open_files()
     draft = Draft(recipe, config)
     kept = _kept(draft, recipe, config)
     on_stage("weights")
@@ -134,6 +135,8 @@ def _blame(finding: Finding, reference: Reference, golden: Golden) -> str:
     if where in reference.encoders:
         graph, inputs = reference.encoders[where], dict(golden.inputs[where])
         outputs = list(golden.embeddings[where])
+        if reference.encoders[where].file is not None:
+            return "What was made of the ONNX file computes something else than the file itself."
     found = first_difference(f"graph {where!r}", graph, inputs, outputs, FP32["cpu"])
     if found is None:
         return "No module differs by itself: look at the forward pass around them."

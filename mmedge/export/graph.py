@@ -26,13 +26,13 @@ from mmedge.manifest import MAX_FILE_BYTES
 from mmedge.operators import ALLOWED, IR_VERSION, OPSET
 from mmedge.specs import DType, GraphSpec, TensorSpec
 
-__all__ = ["IR_VERSION", "OPSET", "signature", "to_onnx"]
+__all__ = ["IR_VERSION", "OPSET", "OURS", "finish", "quiet", "signature", "to_onnx"]
 
 MAX_BATCH = 4096
 _WRAPPED = "module."
-# Before the names of inputs and outputs until all others are changed: torch calls the
-# result of nn.Embedding "embedding", and that of a mean "mean".
-_OURS = "mmedge:"
+OURS = "mmedge:"
+"""Before the names of inputs and outputs until all others are changed: torch calls the
+result of nn.Embedding "embedding", and that of a mean "mean"."""
 
 
 def to_onnx(
@@ -62,7 +62,7 @@ def to_onnx(
     # One entry: the wrapper takes all inputs as *args.
     shapes = ((*({0: batch} for _ in inputs),),)
     wrapped = _Tapped(module, list(taps)).eval()
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         try:
             program = torch.onnx.export(
                 wrapped,
@@ -70,8 +70,8 @@ def to_onnx(
                 dynamo=True,
                 opset_version=OPSET,
                 dynamic_shapes=shapes,
-                input_names=[_OURS + name for name in inputs],
-                output_names=[_OURS + name for name in (*outputs, *taps.values())],
+                input_names=[OURS + name for name in inputs],
+                output_names=[OURS + name for name in (*outputs, *taps.values())],
                 external_data=False,
                 verbose=False,
             )
@@ -84,12 +84,22 @@ def to_onnx(
     model = program.model_proto
     del model.graph.output[len(outputs) :]
     _check_operators(what, model)
+    finish(what, model)
+    return model
+
+
+def finish(what: str, model: onnx.ModelProto) -> None:
+    """Make names readable, and check what every graph of a bundle has to be.
+
+    Args:
+        what: the graph, as the subject of an error message.
+        model: changed in place; names that are to stay begin with `OURS`.
+    """
     _tidy(model)
     _check_shapes(what, model)
     if model.ByteSize() >= MAX_FILE_BYTES:
         raise ResourceError(f"{what}: its weights exceed the 2 GB that one ONNX file can hold")
     onnx.checker.check_model(model, full_check=True)
-    return model
 
 
 def signature(model: onnx.ModelProto) -> GraphSpec:
@@ -139,7 +149,7 @@ def _check_operators(what: str, model: onnx.ModelProto) -> None:
 
 def _tidy(model: onnx.ModelProto) -> None:
     """Readable names; nothing that differs from run to run or tells of this machine."""
-    rename(model.graph, _WRAPPED, _OURS)
+    rename(model.graph, _WRAPPED, OURS)
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
@@ -203,7 +213,7 @@ def _named(path: str | None) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep what torch says about its internals away from the user."""
     # Its loggers have handlers and levels of their own; and it prints whole programs.
     disabled = logging.root.manager.disable

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import onnx
 
-__all__ = ["rename", "scope_of"]
+__all__ = ["mark_scope", "rename", "scope_of"]
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
@@ -51,6 +51,12 @@ def scope_of(node: onnx.NodeProto, strip: str = "") -> str:
     scope = path[-2] if len(path) > 1 else ""
     # The wrapper's own scope is the prefix without its dot.
     return "" if scope.startswith("_empty") else f"{scope}.".removeprefix(strip).removesuffix(".")
+
+
+def mark_scope(node: onnx.NodeProto, path: str) -> None:
+    """Record a module path as the exporter does, in place of what was recorded."""
+    del node.metadata_props[:]
+    node.metadata_props.add(key=_SCOPES, value=str([path, "node"]))
 
 
 def _node_names(graph: onnx.GraphProto, strip: str) -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmedge.errors import ConfigError
 from mmedge.export.calling import HeadCall
+from mmedge.export.imported.file import OnnxFile
 from mmedge.manifest import FUSION, PRESENCE
 from mmedge.specs import (
     NAME_PATTERN,
@@ -41,7 +42,8 @@ class Encoder:
     Attributes:
         module: called with what the front-end gives: float32 ``[B, C, H, W]`` for an
             image, the log-mel or ``[B, samples]`` for sound, ``(ids, mask)`` for text (or
-            ``ids`` alone where the module takes one argument).
+            ``ids`` alone where the module takes one argument). An `OnnxFile` stands for an
+            encoder that is no torch module.
         front_end: the user's own module in place of the one that the modality's
             specification describes. It is called with the graph's raw input.
         output: key, attribute or index of the embedding ``[B, D]`` or tokens ``[B, T, D]``
@@ -153,6 +155,13 @@ class Recipe:
     def head(self) -> Fusion:
         """The fusion head in its long form."""
         return self.fusion if isinstance(self.fusion, Fusion) else Fusion(module=self.fusion)
+
+    def open_files(self) -> None:
+        """Read the encoders that are ONNX files; their paths are relative to the folder."""
+        for name in self.encoders:
+            module = self.encoder(name).module
+            if isinstance(module, OnnxFile):
+                module.open(self.folder)
 
     def parts(self) -> dict[str, nn.Module]:
         """Give the networks that can have a weights file of their own, by name."""

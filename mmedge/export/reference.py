@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from mmedge.errors import ConfigError, MmedgeError, ProofError
 from mmedge.export.calling import WAYS
 from mmedge.export.culprit import module_that_raises
-from mmedge.export.modules import EncoderGraph, FusionGraph
+from mmedge.export.encoders import EncoderGraph
+from mmedge.export.modules import FusionGraph
 from mmedge.export.theirs import their_line
 from mmedge.export.watch import entering, watching
 from mmedge.proof.golden import Golden, Raw

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mmedge._optional import require
 from mmedge.errors import ArtefactError, ConfigError
+from mmedge.export.imported.file import OnnxFile
 
 __all__ = ["check_finite", "digest_weights", "load_weights", "read_checkpoint", "refuse_lazy"]
 
@@ -93,8 +94,14 @@ def refuse_lazy(model: nn.Module) -> None:
 
 
 def digest_weights(model: nn.Module) -> str:
-    """SHA-256 over names, types, shapes and bytes of all parameters and buffers."""
+    """SHA-256 over names, types, shapes and bytes of all parameters and buffers.
+
+    An encoder that is an ONNX file counts by the hash of the file.
+    """
     digest = hashlib.sha256()
+    for name, module in model.named_modules():
+        if isinstance(module, OnnxFile):
+            digest.update(f"{name}\0onnx\0{module.digest}\0".encode())
     tensors = {n: t for n, t in model.state_dict().items() if isinstance(t, Tensor)}
     for name, tensor in sorted(tensors.items()):
         flat = tensor.detach().cpu().contiguous()

@@ -38,7 +38,7 @@ class OnnxRuntimeCpu(Closing):
     ) -> None:
         ort = require("onnxruntime", extra="cpu|gpu", why="the backend 'cpu'")
         options = ort.SessionOptions()
-        options.log_severity_level = 3  # its warnings are about its own optimiser
+        options.log_severity_level = 4  # warnings are about its own optimiser; errors are raised
         options.add_session_config_entry("session.load_model_format", "ONNX")
         if not spin:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
