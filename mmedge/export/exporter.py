@@ -15,6 +15,7 @@ from mmedge.export.draft import Draft, fusion_inputs
 from mmedge.export.filling import fill
 from mmedge.export.recipe import Recipe
 from mmedge.export.reference import Reference, run_golden
+from mmedge.export.vocabulary import check_vocabularies
 from mmedge.manifest import FUSION
 from mmedge.proof.golden import Golden
 from mmedge.proof.parity import FP32, Finding, Parity
@@ -59,6 +60,7 @@ def export_bundle(
     on_stage("samples")
     proof_raws, shipped_raws = draft.samples()
     reference, absent_notes = draft.reference(proof_raws)
+    check_vocabularies(reference, draft.modalities, draft.preprocessors)
     golden = run_golden(reference, proof_raws, draft.preprocessors)
     for name in (*recipe.modalities, FUSION):
         if kept is not None and name != config.only:

@@ -165,8 +165,20 @@ class Predictor(Closing):
 
         Returns:
             fusion input -> ``[B, D]`` or ``[B, T, D]``, and the tokens' mask if there is one.
+
+        Raises:
+            ArtefactError: the graph fails, on ids that it has no embedding for, say.
         """
-        outputs = self._graphs[modality].run(arrays)
+        try:
+            outputs = self._graphs[modality].run(arrays)
+        except ArtefactError as exc:
+            if self.manifest.modalities[modality].kind != "text":
+                raise
+            raise ArtefactError(
+                f"{exc} Its tokenizer gave ids up to {int(np.max(arrays['ids']))}: if that is more "
+                "than the encoder has embeddings, it is another model's tokenizer; export with the "
+                "one that the encoder was trained with."
+            ) from exc
         names = self.manifest.encoder_outputs(modality)
         return {names[name]: array for name, array in outputs.items()}
 

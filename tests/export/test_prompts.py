@@ -15,6 +15,8 @@ from mmedge.demo.hints import TOKENIZER, vocabulary  # noqa: E402
 from mmedge.errors import ConfigError  # noqa: E402
 from mmedge.export import ExportConfig, Exported, Recipe, export_bundle  # noqa: E402
 from mmedge.models import DualEncoder, ImageCNN, TextLSTM  # noqa: E402
+from mmedge.runtime.items import Item  # noqa: E402
+from mmedge.runtime.retrieval import build_gallery, search  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -86,6 +88,47 @@ def test_swapping_prompts_encodes_them_and_nothing_else(made: Exported) -> None:
         predictor.set_prompts(["even", "odd"])
         predictor.set_prompts(["odd", "even", "has a loop"])
     assert calls == [("caption", 2), ("caption", 3)]
+
+
+def test_several_templates_are_averaged_as_logits(made: Exported) -> None:
+    texts, templates = ["even", "odd"], ("{}", "not {} prime")
+    with Predictor(made.bundle) as predictor:
+        mean = np.zeros(2)
+        for template in templates:
+            predictor.set_prompts(texts, template)
+            scores = predictor.predict(photo=photo(1)).tasks["fits"].scores
+            mean += np.log([scores[text] for text in texts]) / 2
+        predictor.set_prompts(texts, templates)
+        averaged = predictor.predict(photo=photo(1)).tasks["fits"].scores
+    assert np.log(averaged["even"] / averaged["odd"]) == pytest.approx(mean[0] - mean[1], abs=1e-5)
+
+
+def test_a_gallery_is_searched_as_torch_compares(made: Exported) -> None:
+    head = recipe().fusion.eval()  # type: ignore[union-attr]
+    with Predictor(made.bundle) as predictor, torch.no_grad():
+        items = [Item(name=str(seed), inputs={"photo": photo(seed)}) for seed in range(9)]
+        gallery = build_gallery(predictor, items)
+        hits = search(predictor, gallery, {"caption": "has a loop"}, top=9)
+        seen = torch.from_numpy(gallery.tables["photo"].embeddings["photo"])
+        read = torch.from_numpy(predictor.embed([{"caption": "has a loop"}])["caption"])
+        cosine = head.embed("photo", seen) @ head.embed("caption", read)[0]
+        expected = head.temperature().exp() * cosine
+    assert [hit.name for hit in hits] == [
+        str(i) for i in expected.argsort(descending=True).tolist()
+    ]
+    assert [hit.score for hit in hits] == pytest.approx(
+        sorted(expected.tolist(), reverse=True), abs=1e-4
+    )
+
+
+def test_a_tokenizer_of_more_tokens_than_the_encoder_has_is_refused(tmp_path: Path) -> None:
+    small = TextLSTM(len(vocabulary()) - 1, 8)
+    with pytest.raises(ConfigError, match=r"'caption' gives ids up to \d+, and the encoder fails"):
+        export_bundle(
+            recipe(encoders={"photo": ImageCNN(1, 4, 8), "caption": small}),
+            ExportConfig(out=tmp_path / "x.mmedge"),
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_matching_task_between_unknown_modalities_is_refused(tmp_path: Path) -> None:

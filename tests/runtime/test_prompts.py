@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 
-from mmedge import Classification, Matching
+from mmedge import Classification, Matching, Predictor
 from mmedge.bundle import Bundle
-from mmedge.errors import ConfigError, MmedgeError, ProofError, ResourceError
-from mmedge.manifest import Manifest
+from mmedge.errors import ArtefactError, ConfigError, MmedgeError, ProofError, ResourceError
+from mmedge.manifest import FUSION, Manifest
 from mmedge.runtime.decision import decide
 from mmedge.runtime.preprocess import Preprocessor, make_preprocessor
 from mmedge.runtime.prompts import Prompts, make_prompts, match_prompts
+from mmedge.specs import TensorSpec
+from tests.fakes import with_graph
 
 ORDER = ("camera", "mic", "hint")
 
@@ -73,6 +78,95 @@ def test_the_template_goes_around_every_prompt(
     assert prompts.embeddings["hint"].tolist() == [[3.0]]
 
 
+def test_a_prompt_in_several_templates_has_the_mean_of_their_logits(
+    manifest: Manifest, preprocessors: dict[str, Preprocessor]
+) -> None:
+    model = Model()
+    texts, templates = ["odd", "odd prime"], ["{}", "small {} prime"]
+    prompts = make_prompts(texts, templates, manifest, preprocessors, model.encode)
+    assert model.encoded == [("hint", 4)]
+    assert prompts.embeddings["hint"].tolist() == [[1.0], [3.0], [2.0], [4.0]]
+    embeddings = {"camera": np.float32([[2.0]]), "hint": np.zeros((1, 1), np.float32)}
+    presence = np.array([[True, False, False]])
+    (answer,) = match_prompts(prompts, embeddings, presence, ORDER, model.fuse)
+    assert answer is not None
+    assert answer.scores["odd prime"] == pytest.approx(1 / (1 + np.exp(4 - 6)))
+
+
+@pytest.fixture(scope="module")
+def matching(demo: Bundle) -> Bundle:
+    """The shipped model with its head's first logit alone, as if that said what matches."""
+    manifest = demo.manifest
+    head = onnx.load_from_string(demo.read(manifest.plans["fp32"].graphs[FUSION]))
+    head.graph.initializer.append(numpy_helper.from_array(np.array([0]), "first"))
+    head.graph.node.append(helper.make_node("Gather", ["digit", "first"], ["pair"], axis=1))
+    head.graph.output[0].CopyFrom(
+        helper.make_tensor_value_info("pair", onnx.TensorProto.FLOAT, ["batch", 1])
+    )
+    outputs = (TensorSpec(name="pair", dtype="float32", shape=("batch", 1)),)
+    signature = manifest.graphs[FUSION].model_copy(update={"outputs": outputs})
+    changed = manifest.model_copy(
+        update={
+            "tasks": {"pair": Matching(between=("camera", "hint"))},
+            "graphs": {**manifest.graphs, FUSION: signature},
+        }
+    )
+    bundle = Bundle.in_memory(changed, dict(demo.files))
+    return with_graph(bundle, FUSION, head.SerializeToString())
+
+
+def test_another_set_of_prompts_runs_the_text_encoder_once_and_nothing_else(
+    matching: Bundle, counting: Any
+) -> None:
+    with Predictor(matching, backend="counting", prompts=["even", "odd"]) as predictor:
+        assert counting.runs == [("graph 'hint'", 2)]
+        predictor.set_prompts([str(number) for number in range(10)], "a {}")
+        assert counting.runs == [("graph 'hint'", 2), ("graph 'hint'", 10)]
+        frame = np.zeros((32, 32, 3), np.uint8)
+        predictor.predict_batch([{"camera": frame}], explain=False)
+        assert counting.runs[2:] == [
+            ("graph 'camera'", 1),
+            ("graph 'fusion'", 1),
+            ("graph 'fusion'", 10),
+        ]
+        assert counting.closed == []
+
+
+def test_prompts_may_be_set_while_other_threads_predict(matching: Bundle) -> None:
+    sets = [["even", "odd"], ["small", "large", "prime"]]
+    frame = np.zeros((32, 32, 3), np.uint8)
+    with Predictor(matching, threads=1, prompts=sets[0]) as predictor:
+
+        def predict(_: int) -> list[str]:
+            (answer,) = predictor.predict_batch([{"camera": frame}], explain=False)
+            return list(answer.tasks["pair"].scores)
+
+        with ThreadPoolExecutor(2) as pool:
+            answers = [pool.submit(predict, number) for number in range(200)]
+            while not all(answer.done() for answer in answers):
+                for texts in sets:
+                    predictor.set_prompts(texts)
+        seen = [answer.result() for answer in answers]
+    assert all(texts in sets for texts in seen)
+    assert all(texts in seen for texts in sets)
+
+
+def test_a_template_without_prompts_is_refused(matching: Bundle) -> None:
+    with pytest.raises(ConfigError, match="needs prompts to stand around"):
+        Predictor(matching, template="a {}")
+    with pytest.raises(ConfigError, match="at least one"):
+        Predictor(matching, prompts=[])
+
+
+def test_ids_beyond_the_encoders_vocabulary_say_whose_tokenizer_it_must_be(
+    predictor: Predictor,
+) -> None:
+    length = predictor.manifest.graphs["hint"].inputs[0].shape[1]
+    ids = np.full((1, length), 9_999, np.int64)
+    with pytest.raises(ArtefactError, match="gave ids up to 9999: if that is more than the enc"):
+        predictor.encode("hint", {"ids": ids, "mask": np.ones_like(ids)})
+
+
 def test_without_the_query_there_is_no_answer(manifest: Manifest) -> None:
     prompts = Prompts("pair", "hint", "camera", ("a",), {"hint": np.ones((1, 1), np.float32)})
     embeddings = {"camera": np.zeros((1, 1), np.float32), "hint": np.ones((1, 1), np.float32)}
@@ -101,6 +195,10 @@ def test_an_answer_that_is_no_number_is_refused() -> None:
         (["odd", "odd"], "{}", ConfigError, "'odd' is given twice"),
         (["odd"], "a digit", ConfigError, "needs one {} where the prompt goes"),
         (["odd"], "{} {}", ConfigError, "needs one {} where the prompt goes"),
+        (["odd"], [], ConfigError, "no template is given"),
+        (["odd"], ["{}", "{}"], ConfigError, "the template '{}' is given twice"),
+        ("odd", "{}", ConfigError, "a list of texts, not the one text 'odd'"),
+        ([f"{i}" for i in range(501)], ["{}", "a {}"], ResourceError, "501 prompts in 2 templates"),
         (["odd " * 20], "{}", ConfigError, r"longer than the encoder of 'hint' reads \(8 tokens"),
         ([f"{i}" for i in range(10_000)], "{}", ResourceError, "10000 prompts are more than 1000"),
     ],
@@ -108,7 +206,7 @@ def test_an_answer_that_is_no_number_is_refused() -> None:
 def test_prompts_that_cannot_be_meant_are_refused(
     manifest: Manifest,
     preprocessors: dict[str, Preprocessor],
-    case: tuple[list[str], str, type[MmedgeError], str],
+    case: tuple[Any, Any, type[MmedgeError], str],
 ) -> None:
     texts, template, error, words = case
     with pytest.raises(error, match=words):

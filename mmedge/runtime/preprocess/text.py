@@ -69,6 +69,12 @@ class Tokenizer:
             )
         return ids
 
+    @property
+    def highest_id(self) -> int:
+        """The largest id that a text may be given, of tokens that were added too."""
+        vocabulary: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
+        return max(vocabulary.values(), default=0)
+
     def cuts(self, text: str) -> bool:
         """Tell whether a text is longer than ``max_tokens``, so that its end would be cut."""
         return bool(self._encode(text).overflowing)
