@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         Sound,
         SoundQuality,
         Text,
+        image_from_hugging_face,
+        sound_from_hugging_face,
     )
 
 __all__ = [
@@ -42,7 +44,9 @@ __all__ = [
     "Sound",
     "SoundQuality",
     "Text",
+    "image_from_hugging_face",
     "open_bundle",
+    "sound_from_hugging_face",
 ]
 __version__ = "0.1.0"
 

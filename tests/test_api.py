@@ -25,7 +25,9 @@ PROMISED = [
     "Sound",
     "SoundQuality",
     "Text",
+    "image_from_hugging_face",
     "open_bundle",
+    "sound_from_hugging_face",
 ]
 
 

@@ -14,7 +14,7 @@ from mmedge.export.imported.file import OnnxFile
 from mmedge.export.recipe import Encoder
 from mmedge.export.returned import choose, named, shape_of
 from mmedge.models.log_mel import LogMelFrontEnd
-from mmedge.models.normalise import NormaliseFrontEnd, StandardiseFrontEnd
+from mmedge.models.normalise import NormaliseFrontEnd, StandardiseFrontEnd, StandardiseWindow
 from mmedge.specs import Image, Modality, Signal, Sound, Text
 
 __all__ = ["EncoderGraph"]
@@ -118,6 +118,8 @@ def _front_end(modality: Modality) -> nn.Module | None:
         return StandardiseFrontEnd(modality)
     if isinstance(modality, Sound) and modality.log_mel is not None:
         return LogMelFrontEnd(modality.log_mel, modality.rate_hz)
+    if isinstance(modality, Sound) and modality.standardise:
+        return StandardiseWindow()
     return None
 
 

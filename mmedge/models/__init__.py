@@ -34,8 +34,7 @@ from mmedge.models.losses import (
     total_loss,
 )
 from mmedge.models.modality_dropout import drop_modalities
-from mmedge.models.normalise import NormaliseFrontEnd, StandardiseFrontEnd
-from mmedge.models.presets import ast_log_mel, clap_log_mel, whisper_log_mel
+from mmedge.models.normalise import NormaliseFrontEnd, StandardiseFrontEnd, StandardiseWindow
 from mmedge.models.signal import SignalCNN
 from mmedge.models.sound import SoundCNN
 from mmedge.models.spec_augment import mask_spectrogram
@@ -43,6 +42,7 @@ from mmedge.models.spectrogram_transformer import SpectrogramTransformer
 from mmedge.models.text import TextLSTM
 from mmedge.models.text_transformer import TextTransformer
 from mmedge.models.vit import ImageViT
+from mmedge.specs.presets import ast_log_mel, clap_log_mel, whisper_log_mel
 
 __all__ = [
     "AttentionFusion",
@@ -64,6 +64,7 @@ __all__ = [
     "SoundCNN",
     "SpectrogramTransformer",
     "StandardiseFrontEnd",
+    "StandardiseWindow",
     "TextLSTM",
     "TextTransformer",
     "WeightedFusion",

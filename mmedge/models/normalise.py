@@ -1,4 +1,4 @@
-"""The front-ends of pictures (uint8 to normalised float32, channels first) and of signals."""
+"""The front-ends of pictures (uint8 to float32, channels first), signals and raw sound."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mmedge.errors import ConfigError
 from mmedge.specs import Image, Signal
 
-__all__ = ["NormaliseFrontEnd", "StandardiseFrontEnd"]
+__all__ = ["NormaliseFrontEnd", "StandardiseFrontEnd", "StandardiseWindow"]
 
 
 class NormaliseFrontEnd(nn.Module):
@@ -74,3 +74,17 @@ class StandardiseFrontEnd(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Standardise float32 ``[B, T, C]``; the shape stays."""
         return (values - self.mean) / self.std
+
+
+class StandardiseWindow(nn.Module):
+    """Brings each window of sound to mean 0 and deviation 1.
+
+    As ``Wav2Vec2FeatureExtractor`` in transformers does: the variance is that of all samples,
+    and 1e-7 is added to it, so that silence stays silence.
+    """
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Standardise float32 ``[B, N]`` or ``[B, C, N]``, each channel by itself."""
+        centred = samples - samples.mean(dim=-1, keepdim=True)
+        variance = centred.square().mean(dim=-1, keepdim=True)
+        return centred / (variance + 1e-7).sqrt()

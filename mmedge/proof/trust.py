@@ -67,7 +67,7 @@ def _with_front_end(manifest: Manifest) -> set[str]:
         name
         for name, modality in manifest.modalities.items()
         if isinstance(modality, (Image, Signal))
-        or (isinstance(modality, Sound) and modality.log_mel is not None)
+        or (isinstance(modality, Sound) and (modality.log_mel is not None or modality.standardise))
     }
 
 

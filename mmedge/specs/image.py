@@ -46,6 +46,8 @@ class Image(Spec):
         shorter: for ``cover``: length of the shorter side after resizing, before the
             centre is cut (torchvision's ``Resize(256)``, ``CenterCrop(224)``). ``None``
             takes the smallest that covers ``height`` x ``width``.
+        centre: how the cut of ``cover`` is rounded where its margins cannot be equal: to
+            even, as torchvision's ``CenterCrop`` does, or down, as transformers do.
         fill: grey value (0..255) of the ``letterbox`` padding.
         colour: channel order that the encoder was trained on.
         scale: factor from 0..255 to the unit of ``mean`` and ``std``.
@@ -62,6 +64,7 @@ class Image(Spec):
     filter: ResizeFilter = "pillow-bilinear"
     fit: Literal["stretch", "cover", "letterbox"] = "cover"
     shorter: Size | None = None
+    centre: Literal["torchvision", "transformers"] = "torchvision"
     fill: Annotated[int, Field(ge=0, le=255)] = 114
     colour: Literal["rgb", "bgr", "grey"] = "rgb"
     scale: Annotated[float, Field(gt=0)] = 1 / 255
@@ -87,6 +90,8 @@ class Image(Spec):
                 )
         if min(self.std) <= 0:
             raise ValueError(f"std={self.std} must be positive: it divides")
+        if self.centre != "torchvision" and self.fit != "cover":
+            raise ValueError(f"centre only means something with fit='cover', not {self.fit!r}")
         if self.shorter is not None:
             if self.fit != "cover":
                 raise ValueError(f"shorter only means something with fit='cover', not {self.fit!r}")

@@ -27,6 +27,8 @@ class Sound(Windowed):
         hop_ms: time from one window to the next.
         log_mel: the front-end; ``None`` hands the encoder the samples (or the recipe's
             own front-end module does the work).
+        standardise: each window to mean 0 and deviation 1 (wav2vec 2.0 and its offspring,
+            ``Wav2Vec2FeatureExtractor``), in the graph; not together with ``log_mel``.
         downmix: what becomes of more channels than ``channels`` when that is 1:
             ``mean`` or ``first``; ``None`` refuses them.
         quality: when live sound counts as spoiled.
@@ -36,12 +38,15 @@ class Sound(Windowed):
     rate_hz: Annotated[int, Field(ge=1000, le=384_000)]
     channels: Annotated[int, Field(ge=1, le=64)] = 1
     log_mel: LogMel | None = None
+    standardise: bool = False
     downmix: Literal["mean", "first"] | None = None
     quality: SoundQuality = SoundQuality()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         mel = self.log_mel
+        if mel is not None and self.standardise:
+            raise ValueError("standardise is for encoders of samples; leave out log_mel")
         if mel is not None:
             if mel.high_hz is not None and mel.high_hz > self.rate_hz / 2:
                 raise ValueError(

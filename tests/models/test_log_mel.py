@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 from mmedge.errors import ConfigError  # noqa: E402
 from mmedge.models.log_mel import LogMelFrontEnd  # noqa: E402
 from mmedge.models.mel import mel_bank  # noqa: E402
-from mmedge.models.presets import ast_log_mel, clap_log_mel, whisper_log_mel  # noqa: E402
 from mmedge.specs import LogMel  # noqa: E402
+from mmedge.specs.presets import ast_log_mel, clap_log_mel, whisper_log_mel  # noqa: E402
 from tests.models.front_ends import exact, export, mel_time, session, signals  # noqa: E402
 
 pytestmark = pytest.mark.torch

@@ -9,7 +9,7 @@ transformers = pytest.importorskip(
 )
 
 from mmedge.models.log_mel import LogMelFrontEnd  # noqa: E402
-from mmedge.models.presets import ast_log_mel, clap_log_mel, whisper_log_mel  # noqa: E402
+from mmedge.specs.presets import ast_log_mel, clap_log_mel, whisper_log_mel  # noqa: E402
 from tests.models.front_ends import exact, mel_time, signals  # noqa: E402
 
 pytestmark = pytest.mark.models

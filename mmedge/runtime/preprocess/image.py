@@ -152,9 +152,11 @@ def _check(name: str, spec: Image, raw: object) -> None:
 
 
 def _cut_centre(picture: Pixels, spec: Image) -> Pixels:
-    # torchvision's CenterCrop, with Python's rounding of halves to even.
-    top = round((picture.shape[0] - spec.height) / 2.0)
-    left = round((picture.shape[1] - spec.width) / 2.0)
+    down, right = picture.shape[0] - spec.height, picture.shape[1] - spec.width
+    if spec.centre == "transformers":
+        top, left = down // 2, right // 2
+    else:  # torchvision's CenterCrop, with Python's rounding of halves to even
+        top, left = round(down / 2.0), round(right / 2.0)
     return picture[top : top + spec.height, left : left + spec.width]
 
 

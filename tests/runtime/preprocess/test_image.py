@@ -122,6 +122,12 @@ def test_cover_resizes_the_shorter_side_and_cuts_the_centre_as_torchvision(
     assert np.array_equal(prepare(spec, rgb), np.asarray(expected))
 
 
+def test_transformers_round_an_odd_margin_down() -> None:
+    rgb = picture(256, 259)  # 259 - 224 = 35, half of it 17.5: 18 for torchvision
+    spec = Image(height=224, width=224, shorter=256, centre="transformers")
+    assert np.array_equal(prepare(spec, rgb), rgb[16:240, 17:241])
+
+
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [

@@ -6,7 +6,7 @@ Each was compared with the model's own feature extractor in ``transformers``; se
 
 from __future__ import annotations
 
-from mmedge.specs import LogMel
+from mmedge.specs.log_mel import LogMel
 
 __all__ = ["ast_log_mel", "clap_log_mel", "whisper_log_mel"]
 
