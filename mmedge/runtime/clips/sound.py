@@ -15,7 +15,14 @@ from mmedge.errors import ResourceError, SourceError
 from mmedge.runtime.clips.container import Container
 from mmedge.runtime.preprocess.sound import Pcm
 
-__all__ = ["MAX_SOUND_S", "SoundBlock", "SoundFile", "open_sound", "read_sound"]
+__all__ = [
+    "MAX_SOUND_S",
+    "SoundBlock",
+    "SoundFile",
+    "decoded_samples",
+    "open_sound",
+    "read_sound",
+]
 
 Samples = npt.NDArray[np.float32]
 
@@ -48,6 +55,34 @@ class SoundBlock:
     def end_ns(self) -> int:
         """Time behind the last sample."""
         return self.time_ns + self.pcm.duration_ns
+
+
+def decoded_samples(frame: Any, where: str) -> Samples:
+    """Give what a decoder decoded, as numbers.
+
+    Args:
+        frame: PyAV's.
+        where: the file or stream, for messages.
+
+    Returns:
+        float32 ``[C, N]``; integers are scaled by their full scale.
+
+    Raises:
+        SourceError: a kind of number that is not read.
+    """
+    kind = frame.format.name.removesuffix("p")
+    if kind not in _SCALES:
+        raise SourceError(
+            f"the sound of '{where}' decodes to '{kind}', which mmedge does not read; "
+            f"convert it first: ffmpeg -i '{where}' copy.flac"
+        )
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    offset = 128.0 if kind == "u8" else 0.0
+    # In double, so that 32-bit integers are rounded once.
+    floats = (samples.astype(np.float64) - offset) * _SCALES[kind]
+    return np.ascontiguousarray(floats, dtype=np.float32)
 
 
 class SoundFile(Closing):
@@ -102,19 +137,7 @@ class SoundFile(Closing):
                 f"{frame.sample_rate} Hz x {channels}; convert it first: "
                 f"ffmpeg -i '{path}' -ar {self.rate_hz} -ac {self.channels} copy.flac"
             )
-        kind = frame.format.name.removesuffix("p")
-        if kind not in _SCALES:
-            raise SourceError(
-                f"the sound of '{path}' decodes to '{kind}', which mmedge does not read; "
-                f"convert it first: ffmpeg -i '{path}' copy.flac"
-            )
-        samples = frame.to_ndarray()
-        if not frame.format.is_planar:
-            samples = samples.reshape(-1, channels).T
-        offset = 128.0 if kind == "u8" else 0.0
-        # In double, so that 32-bit integers are rounded once.
-        floats = (samples.astype(np.float64) - offset) * _SCALES[kind]
-        return np.ascontiguousarray(floats, dtype=np.float32)
+        return decoded_samples(frame, str(path))
 
     def _check_hole(self, length_ns: int) -> None:
         if length_ns > MAX_SOUND_S * _NS_PER_S:
