@@ -6,7 +6,10 @@ from typing import Protocol
 
 from mmedge.runtime.sources.samples import Sample, SampleKind
 
-__all__ = ["Ended", "Source"]
+__all__ = ["ENDLESS_MS", "Ended", "Source"]
+
+ENDLESS_MS = 10 * 365 * 24 * 3600 * 1000
+"""The patience with a source that may rightly be silent for ever, such as a text."""
 
 
 class Ended(Exception):  # noqa: N818 - not an error: a file or a text has no more to give
