@@ -111,6 +111,14 @@ def test_a_wav_that_is_cut_off_ends_early_with_a_warning(
     assert "lacks 6000 of the bytes that its header promises: it may be cut off" in caplog.text
 
 
+def test_a_title_that_is_no_utf_8_keeps_nobody_from_hearing(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "a.wav", ramp(800), 8000)
+    title = b"INFOINAM" + struct.pack("<I", 4) + b"\xff\xfe\xe9\0"
+    content = path.read_bytes() + b"LIST" + struct.pack("<I", len(title)) + title
+    path.write_bytes(content[:4] + struct.pack("<I", len(content) - 8) + content[8:])
+    assert read_sound(path).samples.shape == (1, 800)
+
+
 @pytest.mark.parametrize("length", [b"\xff\xff\xff\xff", b"\0\0\0\0"])
 def test_a_wav_that_came_through_a_pipe_is_not_called_cut_off(
     tmp_path: Path, length: bytes, caplog: pytest.LogCaptureFixture

@@ -69,7 +69,7 @@ class Container(Closing):
             self._av = av.open(
                 str(self.path.absolute()),
                 options={"format_whitelist": _FORMATS},
-                metadata_errors="replace",
+                **_lenient(av),
             )
         except (av.FFmpegError, OSError, ValueError) as exc:
             raise SourceError(
@@ -123,6 +123,11 @@ class Container(Closing):
     def close(self) -> None:
         """Close the file; doing so again does nothing."""
         self._av.close()
+
+
+def _lenient(av: Any) -> dict[str, str]:
+    """Options for titles that are no UTF-8; PyAV 19 replaces what it cannot read by itself."""
+    return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
 def _missing_bytes(path: Path) -> int:
