@@ -20,8 +20,9 @@ from mmedge.runtime.pipeline.rate import Rate
 from mmedge.runtime.pipeline.status import SourceStatus, Status
 from mmedge.runtime.pipeline.supervisor import SourceSupervisor
 from mmedge.runtime.pipeline.tick import Tick
+from mmedge.runtime.samples import Frame, Sample, SampleKind
 from mmedge.runtime.sinks.iterator import IteratorConfig, TickIterator
-from mmedge.runtime.sources import Frame, Sample, SampleKind, Source
+from mmedge.runtime.sources import Source
 
 if TYPE_CHECKING:
     from mmedge.runtime.sinks import Sink

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmedge.errors import ConfigError
 from mmedge.runtime.preprocess import Pcm, Picture
-from mmedge.runtime.sources import Block, Frame, Line, Reading, Sample
+from mmedge.runtime.samples import Block, Frame, Line, Reading, Sample
 from mmedge.runtime.windows.cut import NS_PER_S
 from mmedge.specs import Image, Modality, Signal, Sound
 

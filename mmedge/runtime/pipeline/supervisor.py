@@ -17,7 +17,8 @@ from dataclasses import replace
 from mmedge.errors import MmedgeError
 from mmedge.runtime.pipeline.rate import Rate
 from mmedge.runtime.pipeline.status import SourceStatus
-from mmedge.runtime.sources import Block, Ended, Sample, SampleKind, Source
+from mmedge.runtime.samples import Block, Sample, SampleKind
+from mmedge.runtime.sources import Ended, Source
 
 __all__ = ["SourceSupervisor"]
 

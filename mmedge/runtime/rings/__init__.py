@@ -13,29 +13,32 @@ from mmedge.runtime.rings.ring import Ring, Window
 from mmedge.runtime.rings.signals import SignalRing
 from mmedge.runtime.rings.sound import SoundRing
 from mmedge.runtime.rings.texts import TextRing
-from mmedge.specs import Image, Modality, Signal, Sound, Text
+from mmedge.specs import Image, Modality, Signal, Sound
 
 __all__ = ["FrameRing", "Ring", "SignalRing", "SoundRing", "TextRing", "Window", "make_ring"]
 
 
-def make_ring(name: str, modality: Modality, *, in_order: bool = False) -> Ring:
+def make_ring(
+    name: str, modality: Modality, *, every: bool = False, consecutive: bool = False
+) -> Ring:
     """Make the ring of a modality.
 
     Args:
         name: the modality's name, for messages.
         modality: its specification.
-        in_order: give every window, one after the other, as an encoder with state needs
-            them; else the newest.
+        every: give every window, one after the other; else the newest.
+        consecutive: every window follows on the one before, as an encoder with state
+            needs them.
 
     Raises:
-        ConfigError: windows in order of something that has none.
+        ConfigError: consecutive windows of something that has none.
     """
     if isinstance(modality, Sound):
-        return SoundRing(name, modality, in_order=in_order)
+        return SoundRing(name, modality, every=every, consecutive=consecutive)
     if isinstance(modality, Signal):
-        return SignalRing(name, modality, in_order=in_order)
-    if in_order and isinstance(modality, Text):
-        raise ConfigError(f"modality '{name}' is a text: an encoder with state needs windows")
+        return SignalRing(name, modality, every=every or consecutive)
     if isinstance(modality, Image):
-        return FrameRing(name, modality, in_order=in_order)
+        return FrameRing(name, modality, every=every or consecutive)
+    if consecutive:
+        raise ConfigError(f"modality '{name}' is a text: an encoder with state needs windows")
     return TextRing(name)

@@ -9,7 +9,7 @@ import numpy as np
 
 from mmedge.runtime.preprocess import Picture
 from mmedge.runtime.rings.ring import Ring, Window
-from mmedge.runtime.sources.samples import Frame
+from mmedge.runtime.samples import Frame
 from mmedge.runtime.windows.cut import NS_PER_MS, pick_frames
 from mmedge.specs import Image
 
@@ -17,7 +17,7 @@ __all__ = ["FrameRing"]
 
 _MAX_KEPT_BYTES = 2**30
 _MAX_WAITING = 8
-"""Pictures that an encoder with state may lie behind before some are dropped."""
+"""Pictures that one who wants every one may lie behind before some are dropped."""
 
 
 class FrameRing(Ring):
@@ -26,13 +26,13 @@ class FrameRing(Ring):
     Args:
         name: the modality's name.
         spec: how many pictures make a clip, and their stride.
-        in_order: give every picture (for an encoder with state), not the newest.
+        every: give every picture, one after the other, not the newest.
     """
 
-    def __init__(self, name: str, spec: Image, *, in_order: bool = False) -> None:
+    def __init__(self, name: str, spec: Image, *, every: bool = False) -> None:
         super().__init__(name)
         self._spec = spec
-        self._in_order = in_order
+        self._every = every
         self._stride_ns = spec.stride_ms * NS_PER_MS
         self._frames: deque[Frame] = deque()
         self._arrived = 0
@@ -56,7 +56,7 @@ class FrameRing(Ring):
 
     def _forget(self, newest: Frame) -> None:
         if self._spec.frames == 1:
-            while len(self._frames) > (_MAX_WAITING if self._in_order else 1):
+            while len(self._frames) > (_MAX_WAITING if self._every else 1):
                 self._frames.popleft()
             return
         oldest_ns = newest.time_ns - (self._spec.frames - 1) * self._stride_ns
@@ -69,7 +69,7 @@ class FrameRing(Ring):
         if not self._frames or self._frames[-1].time_ns <= self._taken_ns:
             return None
         end = self._frames[-1]
-        if self._in_order:
+        if self._every:
             end = next(frame for frame in self._frames if frame.time_ns > self._taken_ns)
         frames = self._clip(end)
         if frames is None:
@@ -77,7 +77,7 @@ class FrameRing(Ring):
         waiting = sum(frame.time_ns > end.time_ns for frame in self._frames)
         skipped = self._arrived - 1 - waiting
         self._arrived = waiting
-        if self._in_order and skipped and self._taken_ns >= 0:
+        if self._every and skipped and self._taken_ns >= 0:
             self._reset = self._reset or f"{skipped} pictures were dropped"
         self._taken_ns = end.time_ns
         return _window(frames, skipped)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmedge.runtime.preprocess.sound import Conformer
-from mmedge.runtime.sources.samples import Block
+from mmedge.runtime.samples import Block
 from mmedge.runtime.windows.cut import NS_PER_S, place_sound
 
 __all__ = ["Run"]
@@ -28,7 +28,7 @@ class Run:
         self._begin = block.index
         self._pieces: deque[tuple[int, Samples]] = deque()
         self._anchors: deque[tuple[int, int]] = deque()
-        self._origin: tuple[int, int] | None = None
+        self._origin = (block.index, block.time_ns)
         self.first = self.stop = 0
 
     def add(self, block: Block, samples: Samples) -> None:
@@ -37,7 +37,6 @@ class Run:
         if not anchors and not self._anchors:
             anchors = ((block.index, block.time_ns),)
         self._anchors.extend(anchors)
-        self._origin = self._origin or self._anchors[0]
         self.device_stop += len(block.samples)
         if samples.shape[1]:
             self._pieces.append((self.stop, samples))
@@ -93,10 +92,18 @@ class Run:
             index, time_ns = anchor
         return time_ns + _divide((device - index) * NS_PER_S, self._device_hz)
 
-    def newest_end_ns(self, hop_ns: int) -> int | None:
+    @property
+    def begun_ns(self) -> int:
+        """Capture time of its first sample."""
+        return self._origin[1]
+
+    @property
+    def kept_ns(self) -> int:
+        """Capture time of the oldest sample that is kept."""
+        return self.time_ns(self.first)
+
+    def newest_end_ns(self, hop_ns: int) -> int:
         """Give the newest end on the grid whose samples have all come."""
-        if not self._anchors:
-            return None
         end_ns = self.time_ns(self.stop) // hop_ns * hop_ns
         while self.index_at(end_ns) is None:
             end_ns -= hop_ns
@@ -104,7 +111,7 @@ class Run:
 
     def rate_ppm(self, end_ns: int, stop: int) -> float:
         """Tell how much faster than promised samples have come since the run began."""
-        if self._origin is None or end_ns - self._origin[1] < 10 * NS_PER_S:
+        if end_ns - self._origin[1] < 10 * NS_PER_S:
             return float("nan")
         came = (self._to_device(stop) - self._origin[0]) * NS_PER_S / self._device_hz
         return (came / (end_ns - self._origin[1]) - 1) * 1e6

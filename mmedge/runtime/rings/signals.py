@@ -8,7 +8,7 @@ import numpy as np
 
 from mmedge.errors import ConfigError
 from mmedge.runtime.rings.ring import Ring, Window
-from mmedge.runtime.sources.samples import Reading
+from mmedge.runtime.samples import Reading
 from mmedge.runtime.windows.cut import NS_PER_MS, NS_PER_S
 from mmedge.runtime.windows.signals import MAX_GAP
 from mmedge.specs import Signal
@@ -18,7 +18,7 @@ __all__ = ["SignalRing"]
 _MAX_DENSER = 64
 """Readings kept for one sample of the grid, at most."""
 _MAX_BEHIND = 8
-"""Windows that an encoder with state may lie behind before some are dropped."""
+"""Windows that one who wants every one may lie behind before some are dropped."""
 
 
 class SignalRing(Ring):
@@ -30,16 +30,16 @@ class SignalRing(Ring):
     Args:
         name: the modality's name.
         spec: rate, channels, window and hop.
-        in_order: give every window (for an encoder with state), not the newest.
+        every: give every window, one after the other, not the newest.
     """
 
-    def __init__(self, name: str, spec: Signal, *, in_order: bool = False) -> None:
+    def __init__(self, name: str, spec: Signal, *, every: bool = False) -> None:
         super().__init__(name)
         self._spec = spec
-        self._in_order = in_order
+        self._every = every
         self._hop_ns = spec.hop_ms * NS_PER_MS
         self._length_ns = spec.window_ms * NS_PER_MS
-        behind = _MAX_BEHIND if in_order else 1
+        behind = _MAX_BEHIND if every else 1
         self._kept_ns = self._length_ns + behind * self._hop_ns + MAX_GAP * self._period_ns
         most = int(self._kept_ns / self._period_ns) * _MAX_DENSER
         self._readings: deque[Reading] = deque(maxlen=most)
@@ -80,7 +80,7 @@ class SignalRing(Ring):
         if len(self._readings) < 2:
             return None
         end_ns = newest_ns = self._newest_end_ns()
-        if self._in_order and self._taken_ns is not None:
+        if self._every and self._taken_ns is not None:
             following_ns = self._taken_ns + self._hop_ns
             if following_ns >= self._readings[0].time_ns + self._length_ns:
                 end_ns = following_ns

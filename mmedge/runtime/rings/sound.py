@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mmedge.runtime.preprocess.sound import Conformer, Pcm
 from mmedge.runtime.rings.ring import Ring, Window
 from mmedge.runtime.rings.run import Run
-from mmedge.runtime.sources.samples import Block
+from mmedge.runtime.samples import Block
 from mmedge.runtime.windows.cut import NS_PER_MS
 from mmedge.specs import Sound
 
@@ -19,7 +19,7 @@ __all__ = ["SoundRing"]
 Samples = npt.NDArray[np.float32]
 
 _MAX_BEHIND = 32
-"""Windows that an encoder with state may lie behind before some are dropped."""
+"""Windows that one who wants every one may lie behind before some are dropped."""
 _MAX_RUNS = 8
 _SLACK_MS = 500
 
@@ -34,16 +34,21 @@ class SoundRing(Ring):
     Args:
         name: the modality's name.
         spec: rate, channels, window and hop.
-        in_order: give every window (for an encoder with state), not the newest.
+        every: give every window, one after the other, not the newest.
+        consecutive: every window follows on the samples of the one before, as an encoder
+            with state needs them, and not on the grid of time.
     """
 
-    def __init__(self, name: str, spec: Sound, *, in_order: bool = False) -> None:
+    def __init__(
+        self, name: str, spec: Sound, *, every: bool = False, consecutive: bool = False
+    ) -> None:
         super().__init__(name)
         self._spec = spec
-        self._in_order = in_order
+        self._every = every
+        self._consecutively = consecutive
         self._hop_ns = spec.hop_ms * NS_PER_MS
         self._hop = spec.rate_hz * spec.hop_ms // 1000
-        behind = _MAX_BEHIND if in_order else 1
+        behind = _MAX_BEHIND if every or consecutive else 1
         self._most = spec.samples + behind * self._hop + spec.rate_hz * _SLACK_MS // 1000
         self._runs: deque[Run] = deque(maxlen=_MAX_RUNS)
         self._feeding: Run | None = None
@@ -57,9 +62,9 @@ class SoundRing(Ring):
             run = next((run for run in self._runs if run.number == number), None)
             if run is None or run.stop < stop:
                 return None
-            if self._in_order:
+            if self._consecutively:
                 return self._consecutive(run, stop, 0)
-            return self._window(run, stop, place[2], 0)
+            return self._place(run, stop, place[2], 0)
 
     def _prepare(self, sample: Block) -> tuple[Run, Block, Samples]:
         # Resampling takes a while and is this thread's alone: no lock is held.
@@ -77,31 +82,48 @@ class SoundRing(Ring):
         run.forget(run.stop - self._most)
         while len(self._runs) > 1 and run.stop > self._most:
             self._runs.popleft()
-        if self._in_order or self._taken_ns is None:
+        if self._consecutively or self._taken_ns is None:
             return True
         return run.reached_ns >= self._taken_ns + self._hop_ns
 
     def _next(self) -> Window | None:
         if not self._runs:
             return None
-        return self._next_consecutive() if self._in_order else self._newest()
+        if self._consecutively:
+            return self._next_consecutive()
+        newest_ns = self._runs[-1].newest_end_ns(self._hop_ns)
+        end_ns = self._following_ns() if self._every else newest_ns
+        while end_ns <= newest_ns:
+            if self._taken_ns is not None and end_ns <= self._taken_ns:
+                return None
+            passed = 0 if self._taken_ns is None else (end_ns - self._taken_ns) // self._hop_ns - 1
+            window = self._window(end_ns, passed)
+            if window is not None or self._taken_ns is not None or self._every:
+                self._taken_ns = end_ns
+            if window is not None:
+                return window
+            end_ns += self._hop_ns
+        return None
 
-    def _newest(self) -> Window | None:
-        run = self._runs[-1]
-        end_ns = run.newest_end_ns(self._hop_ns)
-        if end_ns is None or (self._taken_ns is not None and end_ns <= self._taken_ns):
-            return None
+    def _following_ns(self) -> int:
+        """Give the end after the one taken, or the first that can be cut."""
+        oldest_ns = self._runs[0].kept_ns
+        if self._runs[0].first:  # what came before has been forgotten
+            oldest_ns += self._spec.window_ms * NS_PER_MS
+        elif self._taken_ns is not None:
+            return self._taken_ns + self._hop_ns
+        following_ns = (oldest_ns // self._hop_ns + 1) * self._hop_ns
+        return max(following_ns, (self._taken_ns or 0) + self._hop_ns)
+
+    def _window(self, end_ns: int, skipped: int) -> Window | None:
+        """Put the window together out of the run that goes on at its end, and those before."""
+        run = next((run for run in reversed(self._runs) if run.begun_ns <= end_ns), self._runs[0])
         stop = run.index_at(end_ns)
-        if stop is None:
+        if stop is None and run is self._runs[-1]:
             return None
-        skipped = 0 if self._taken_ns is None else (end_ns - self._taken_ns) // self._hop_ns - 1
-        window = self._window(run, stop, end_ns, skipped)
-        if window is not None or self._taken_ns is not None:
-            self._taken_ns = end_ns
-        return window
+        return self._place(run, run.extrapolate(end_ns) if stop is None else stop, end_ns, skipped)
 
-    def _window(self, run: Run, stop: int, end_ns: int, skipped: int) -> Window | None:
-        """Put the window together out of this run and those before it."""
+    def _place(self, run: Run, stop: int, end_ns: int, skipped: int) -> Window | None:
         spec = self._spec
         window = np.zeros((spec.channels, spec.samples), np.float32)
         found = 0
@@ -112,14 +134,7 @@ class SoundRing(Ring):
                 break
         if 2 * found < spec.samples:
             return None
-        return Window(
-            raw=window[0] if spec.channels == 1 else window,
-            begin_ns=end_ns - spec.window_ms * NS_PER_MS,
-            end_ns=end_ns,
-            place=(run.number, stop, end_ns),
-            skipped=skipped,
-            rate_ppm=run.rate_ppm(end_ns, stop),
-        )
+        return self._made(window, run, stop, end_ns, skipped)
 
     def _next_consecutive(self) -> Window | None:
         taken = self._taken_place
@@ -143,15 +158,17 @@ class SoundRing(Ring):
         return self._consecutive(run, stop, skipped)
 
     def _consecutive(self, run: Run, stop: int, skipped: int) -> Window:
+        window = np.zeros((self._spec.channels, self._spec.samples), np.float32)
+        run.place(window, stop - self._spec.samples)
+        return self._made(window, run, stop, run.time_ns(stop), skipped)
+
+    def _made(self, window: Samples, run: Run, stop: int, end_ns: int, skipped: int) -> Window:
         spec = self._spec
-        window = np.zeros((spec.channels, spec.samples), np.float32)
-        run.place(window, stop - spec.samples)
-        end_ns = run.time_ns(stop)
         return Window(
             raw=window[0] if spec.channels == 1 else window,
             begin_ns=end_ns - spec.window_ms * NS_PER_MS,
             end_ns=end_ns,
-            place=(run.number, stop),
+            place=(run.number, stop, end_ns),
             skipped=skipped,
             rate_ppm=run.rate_ppm(end_ns, stop),
         )

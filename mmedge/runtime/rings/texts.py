@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmedge.runtime.rings.ring import Ring, Window
-from mmedge.runtime.sources.samples import Line
+from mmedge.runtime.samples import Line
 
 __all__ = ["TextRing"]
 

@@ -8,7 +8,7 @@ or says what is wrong.
 
 from __future__ import annotations
 
-from mmedge.runtime.sources.samples import Block, Frame, Line, Reading, Sample, SampleKind
+from mmedge.runtime.samples import Block, Frame, Line, Reading, Sample, SampleKind
 from mmedge.runtime.sources.source import Ended, Source
 
 __all__ = ["Block", "Ended", "Frame", "Line", "Reading", "Sample", "SampleKind", "Source"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from mmedge.runtime.sources.samples import Sample, SampleKind
+from mmedge.runtime.samples import Sample, SampleKind
 
 __all__ = ["ENDLESS_MS", "Ended", "Source"]
 
