@@ -1,0 +1,185 @@
+"""A recording's way through the model once more, by the recording's own clock.
+
+``as_run`` repeats what each live prediction was made of, and so gives exactly the live
+decisions. ``ideal`` drops nothing: every picture and every window is encoded, and takes no
+time; it does not depend on how fast this machine is, or how the sound was cut into blocks.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from mmedge.bundle import Bundle
+from mmedge.errors import ArtefactError, ConfigError, SourceError
+from mmedge.runtime.pipeline.config import EventConfig, LiveConfig
+from mmedge.runtime.pipeline.encoding import Encoding, EncodingStage
+from mmedge.runtime.pipeline.fusing import Desk, Fuser, Selection
+from mmedge.runtime.pipeline.tick import Tick
+from mmedge.runtime.predictor import Predictor
+from mmedge.runtime.recording import Recording
+from mmedge.runtime.rings import Ring, Window, make_ring
+from mmedge.runtime.samples import Sample
+
+__all__ = ["as_run", "ideal", "recorded_config"]
+
+_KEPT = 64
+"""Encodings of a modality that a later prediction may still use."""
+
+
+def recorded_config(recording: Recording) -> LiveConfig:
+    """Give the configuration that the recording was made with.
+
+    Raises:
+        ArtefactError: the recording holds none that can be meant.
+    """
+    try:
+        fields = dict(recording.header.live)
+        return LiveConfig(**{**fields, "events": EventConfig(**fields.pop("events"))})
+    except (KeyError, TypeError, ConfigError) as exc:
+        raise ArtefactError(f"{recording.path} holds no live configuration: {exc}") from exc
+
+
+def as_run(predictor: Predictor, recording: Recording) -> Iterator[Tick]:
+    """Repeat the live predictions from the log.
+
+    Args:
+        predictor: the bundle that was recorded with.
+        recording: with a log.
+
+    Raises:
+        ConfigError: another bundle.
+        SourceError: what a prediction was made of was not recorded.
+        ArtefactError: the log is damaged.
+    """
+    if predictor.bundle.digest != recording.header.bundle:
+        raise ConfigError(
+            f"{recording.path} was made with another bundle ({recording.header.model}, "
+            f"{recording.header.bundle[:12]}); as-run repeats its predictions only with that "
+            "one. 'ideal' takes any bundle with the same modalities."
+        )
+    players = {name: _Player(name, predictor, recording) for name in predictor.manifest.presence}
+    fuser = Fuser(predictor, recorded_config(recording))
+    try:
+        for row in recording.log():
+            if row["what"] == "encoding":
+                players[row["modality"]].repeat(row)
+            elif row["what"] == "tick":
+                decision = row["decision"]
+                if decision["bundle"] != predictor.bundle.digest:
+                    raise SourceError(f"{recording.path} went on with another bundle")
+                present = {name: players[name].made[n] for name, n in row["uses"].items()}
+                selection = Selection(decision["time_ns"], present, decision["absent"])
+                yield fuser(selection, row["utc_ns"])
+    except (KeyError, TypeError) as exc:
+        raise ArtefactError(f"{recording.path}: a line of the log is damaged: {exc!r}") from exc
+
+
+class _Player:
+    """One modality: its recorded samples, and what is made of them."""
+
+    def __init__(self, name: str, predictor: Predictor, recording: Recording) -> None:
+        self._name = name
+        self._recording = recording
+        self._ring = make_ring(
+            name,
+            predictor.manifest.modalities[name],
+            every=True,
+            consecutive=False,
+        )
+        self._samples = recording.samples(name)
+        self._stage = EncodingStage(name, predictor)
+        self.made: dict[int, Encoding] = {}
+
+    def repeat(self, row: Mapping[str, Any]) -> None:
+        """Encode what the log names."""
+        place = tuple(row["place"])
+        window = self._ring.cut(place)
+        while window is None:
+            sample = next(self._samples, None)
+            if sample is None:
+                raise SourceError(
+                    f"{self._recording.path}: what encoding {row['number']} of {self._name!r} was "
+                    "made of was not recorded (it could not be kept up with, or was cut off)"
+                )
+            self._ring.push(sample)
+            window = self._ring.cut(place)
+        window = replace(window, reset=row["reset"], skipped=row["skipped"])
+        self.made[row["number"]] = self._stage(window)
+        self.made.pop(row["number"] - _KEPT, None)
+
+
+def ideal(
+    predictor: Predictor,
+    recording: Recording,
+    config: LiveConfig,
+    *,
+    block_ms: int | None = None,
+) -> Iterator[Tick]:
+    """Predict along a recording, dropping nothing.
+
+    Args:
+        predictor: any bundle with the recording's modalities.
+        recording: what came.
+        config: policy and events.
+        block_ms: length of the blocks of sound, which changes nothing.
+
+    Raises:
+        ConfigError: the bundle has other modalities.
+        SourceError: a file of the recording is missing or damaged.
+    """
+    _check_modalities(predictor.bundle, recording)
+    desk, fuser = Desk(predictor, config), Fuser(predictor, config)
+    stages = {name: EncodingStage(name, predictor) for name in predictor.manifest.presence}
+    offset_ns = recording.header.begun_utc_ns - recording.header.begun_ns
+    heartbeat_ns = config.heartbeat_ms * 1_000_000
+    last_ns: int | None = None
+    for end_ns, column, window in heapq.merge(*_windows(predictor, recording, block_ms)):
+        while last_ns is not None and last_ns + heartbeat_ns < end_ns:
+            last_ns += heartbeat_ns
+            yield fuser(desk.select(last_ns), last_ns + offset_ns)
+        desk.put(stages[predictor.manifest.presence[column]](window.window))
+        if desk.due(end_ns):
+            last_ns = end_ns
+            yield fuser(desk.select(end_ns), end_ns + offset_ns)
+
+
+class _Held:
+    """A window that is never compared: times and columns decide the order."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+
+    def __lt__(self, other: object) -> bool:
+        return False
+
+
+def _windows(
+    predictor: Predictor, recording: Recording, block_ms: int | None
+) -> list[Iterator[tuple[int, int, _Held]]]:
+    manifest = predictor.manifest
+    walks = []
+    for column, name in enumerate(manifest.presence):
+        ring = make_ring(name, manifest.modalities[name], every=True)
+        samples = recording.samples(name, block_ms=block_ms)
+        walks.append(_walk(column, ring, samples))
+    return walks
+
+
+def _walk(column: int, ring: Ring, samples: Iterator[Sample]) -> Iterator[tuple[int, int, _Held]]:
+    for sample in samples:
+        ring.push(sample)
+        while (window := ring.take()) is not None:
+            yield window.end_ns, column, _Held(window)
+
+
+def _check_modalities(bundle: Bundle, recording: Recording) -> None:
+    for name in recording.header.tracks:
+        theirs, ours = recording.header.modalities[name], bundle.manifest.modalities.get(name)
+        if ours is None or ours.kind != theirs.kind:
+            raise ConfigError(
+                f"{recording.path} holds the {theirs.kind} modality {name!r}, which the bundle "
+                f"does not have; it has {', '.join(bundle.manifest.modalities)}"
+            )
