@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mmedge._closing import Closing
@@ -14,46 +13,27 @@ from mmedge.bundle import Bundle
 from mmedge.errors import ConfigError
 from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.delivery import Delivery
-from mmedge.runtime.pipeline.engine import Engine, Journal
+from mmedge.runtime.pipeline.engine import Engine
+from mmedge.runtime.pipeline.feeds import Feed, check_feeds, check_kind
 from mmedge.runtime.pipeline.pushing import Pusher
 from mmedge.runtime.pipeline.rate import Rate
 from mmedge.runtime.pipeline.status import SourceStatus, Status
 from mmedge.runtime.pipeline.supervisor import SourceSupervisor
 from mmedge.runtime.pipeline.tick import Tick
-from mmedge.runtime.samples import Frame, Sample, SampleKind
+from mmedge.runtime.samples import Frame, Sample
 from mmedge.runtime.sinks.iterator import IteratorConfig, TickIterator
-from mmedge.runtime.sources import Source
 
 if TYPE_CHECKING:
+    from mmedge.runtime.pipeline.recorder import Recorder
     from mmedge.runtime.sinks import Sink
 
-__all__ = ["Feed", "Pipeline", "Recorder"]
+__all__ = ["Pipeline"]
 
 _log = logging.getLogger(__name__)
 
 _POLL_S = 0.05
 _SHOW_NS = 250_000_000
 _JOIN_S = 1.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Feed:
-    """A source, and the modalities that its samples go to.
-
-    Attributes:
-        make: gives a fresh, unopened object of the source.
-        feeds: kind of sample -> modality; a source of picture and sound feeds two.
-    """
-
-    make: Callable[[], Source]
-    feeds: Mapping[SampleKind, str]
-
-
-class Recorder(Journal):
-    """Keeps what comes and what was made of it; must not wait."""
-
-    def sample(self, modality: str, sample: Sample) -> None:
-        """Take a sample as its source gave it."""
 
 
 class Pipeline(Closing):
@@ -95,7 +75,7 @@ class Pipeline(Closing):
         self._clock = clock
         self._recorder = recorder
         self._backend, self._plan = backend, plan
-        self._fed = _check_feeds(feeds, bundle)
+        self._fed = check_feeds(feeds, bundle)
         self._ticks = TickIterator(IteratorConfig(queue=self._config.queue))
         self._count = 0
         self._rate = Rate()
@@ -174,7 +154,7 @@ class Pipeline(Closing):
         """
         check(bundle)
         for name, kind in self._fed.items():
-            _check_kind(name, kind, bundle)
+            check_kind(name, kind, bundle)
         engine = self._make_engine(bundle)
         try:
             engine.predictor.warm_up()
@@ -281,21 +261,3 @@ class Pipeline(Closing):
                 reason += f": {status.reason}" if status.reason else ""
                 reasons |= dict.fromkeys(status.feeds, reason)
         return reasons
-
-
-def _check_feeds(feeds: Sequence[Feed], bundle: Bundle) -> dict[str, SampleKind]:
-    fed: dict[str, SampleKind] = {}
-    for each in feeds:
-        for kind, name in each.feeds.items():
-            if name in fed:
-                raise ConfigError(f"modality {name!r} has two sources; give it one")
-            _check_kind(name, kind, bundle)
-            fed[name] = kind
-    return fed
-
-
-def _check_kind(name: str, kind: SampleKind, bundle: Bundle) -> None:
-    modalities = bundle.manifest.modalities
-    if name not in modalities or modalities[name].kind != kind:
-        known = ", ".join(f"{each} ({m.kind})" for each, m in modalities.items())
-        raise ConfigError(f"the model has no {kind} modality {name!r}; it has {known}")
