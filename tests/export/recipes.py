@@ -73,7 +73,7 @@ def seeing_hearing_reading(head: Any, *, tokens: bool = False) -> Recipe:
         fusion=head(dict.fromkeys(("camera", "mic", "hint"), 8), {"digit": 2, "alarm": 2}),
         tasks=TASKS,
     )
-    _stir(recipe.trained())
+    stir(recipe.trained())
     return recipe
 
 
@@ -115,7 +115,7 @@ def stages(names: Iterable[str], tasks: Iterable[str]) -> set[str]:
     return points | {f"{where}/{task}" for where in ("fusion", "end to end") for task in tasks}
 
 
-def _stir(model: nn.Module) -> None:
+def stir(model: nn.Module) -> None:
     """Give what starts at zero or one other values: it would hide a mistake."""
     for name, tensor in model.state_dict().items():
         if name.endswith("running_var"):

@@ -1,10 +1,9 @@
-"""One contract for every head, old and new."""
+"""One contract for every head. Their exported graphs are in ``tests/export/test_every_pair.py``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -122,41 +121,3 @@ def test_a_few_steps_with_modality_dropout_lower_the_loss(case: Case) -> None:
         loss(drop_modalities(presence, 0.2, generator)).backward()
         optimiser.step()
     assert loss(presence).item() < 0.7 * before
-
-
-@every_head
-def test_the_exported_graph_agrees_for_any_batch_and_subset(case: Case) -> None:
-    pytest.importorskip("onnxscript", reason="torch exports through onnxscript")
-    from mmedge.export import Fusion
-    from mmedge.export.graph import signature, to_onnx
-    from mmedge.export.modules import FusionGraph
-    from mmedge.operators import ALLOWED
-    from mmedge.specs import MultiLabel
-
-    model = case.build()
-    tasks = {
-        task: MultiLabel(labels=[f"{task}{i}" for i in range(count)])
-        for task, count in case.outputs.items()
-    }
-    columns = list(case.widths)
-    example = {**case.batch(2), "presence": case.everything(2)}
-    inputs = {name: columns.index(name.removesuffix("_mask")) for name in case.batch(1)}
-    graph = FusionGraph(Fusion(module=model), inputs, tasks, {})
-    exported = to_onnx("fusion", graph, example, list(tasks))
-    assert {node.op_type for node in exported.graph.node} <= ALLOWED
-    ort = pytest.importorskip("onnxruntime")
-    assert {each.shape[0] for each in signature(exported).outputs} == {"batch"}
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    opened = ort.InferenceSession(
-        exported.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    for size in (1, 2, 5, 8):
-        feeds = {**case.batch(size, seed=size), "presence": case.subsets(size)}
-        with torch.no_grad():
-            expected = model(feeds, feeds["presence"])
-        for column, name in enumerate(columns):
-            feeds[name][~feeds["presence"][:, column]] = torch.nan
-        results = opened.run(None, {name: value.numpy() for name, value in feeds.items()})
-        for task, result in zip(tasks, results, strict=True):
-            np.testing.assert_allclose(result, expected[task], rtol=1e-4, atol=1e-4)
