@@ -57,7 +57,7 @@ def gallery(
 
     check_place(out, replace=force)
     opened = downmixed(open_bundle(bundle), downmix)
-    with Predictor(opened, backend=backend, plan=plan) as predictor, views.counting() as on_count:
+    with views.counting() as on_count, Predictor(opened, backend=backend, plan=plan) as predictor:
         items = read_items(
             opened.manifest.modalities, inputs or (), texts=texts, clips=clips, every_ms=every_ms
         )
@@ -96,11 +96,12 @@ def search(
     from mmedge.runtime.offline import downmixed
     from mmedge.runtime.predictor import Predictor
 
-    opened = downmixed(open_bundle(bundle), downmix)
-    entries = open_gallery(gallery, opened)
-    windows = read_query(opened.manifest.modalities, query, text=text)
-    with Predictor(opened, backend=backend, plan=plan) as predictor:
-        hits = retrieval.search(predictor, entries, windows, top=top, among=among)
+    with views.waiting("search"):
+        opened = downmixed(open_bundle(bundle), downmix)
+        entries = open_gallery(gallery, opened)
+        windows = read_query(opened.manifest.modalities, query, text=text)
+        with Predictor(opened, backend=backend, plan=plan) as predictor:
+            hits = retrieval.search(predictor, entries, windows, top=top, among=among)
     if as_json:
         for hit in hits:
             typer.echo(json.dumps(hit.to_json()))

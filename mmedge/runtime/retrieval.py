@@ -216,20 +216,30 @@ def _scores(
 ) -> NDArray[np.float64]:
     """Score every entry ``[N]``; ``one`` is the query's embedding, ``[1, ...]``."""
     if way.measure == COSINE:
-        return np.asarray(_unit(way.searched, table.embeddings) @ _unit(way.asked, one)[0])
+        return _cosines(way.searched, one, table.embeddings)
     presence = np.array([name in (way.asked, way.searched) for name in predictor.manifest.presence])
     return pair_logits(way.measure, one, table.embeddings, presence, predictor.fuse)
 
 
-def _unit(modality: str, embeddings: Mapping[str, Array]) -> NDArray[np.float64]:
-    """Give vectors ``[N, D]`` of length one; tokens are averaged, and zeros stay zeros."""
-    values = embeddings[modality].astype(np.float64)
-    if values.ndim == 3:
-        mask = embeddings.get(f"{modality}_mask", np.ones(values.shape[:2], bool))
-        weights = mask.astype(np.float64)[..., None]
-        values = (values * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1)
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.asarray(values / np.where(length == 0, 1, length))
+def _cosines(
+    modality: str, one: Mapping[str, Array], many: Mapping[str, Array]
+) -> NDArray[np.float64]:
+    query, entries = _pooled(modality, one)[0], _pooled(modality, many)
+    lengths = np.sqrt(np.einsum("nd,nd->n", entries, entries)) * np.linalg.norm(query)
+    # What has no direction is at a right angle to all.
+    cosines = np.where(lengths == 0, 0, entries @ query / np.where(lengths == 0, 1, lengths))
+    return cosines.astype(np.float64)
+
+
+def _pooled(modality: str, embeddings: Mapping[str, Array]) -> NDArray[np.float32]:
+    """Give embeddings ``[N, D]``; tokens are averaged over those that count."""
+    values = np.asarray(embeddings[modality], np.float32)
+    if values.ndim == 2:
+        return values
+    mask = embeddings.get(f"{modality}_mask", np.ones(values.shape[:2], bool))
+    weights = mask.astype(np.float32)
+    means = np.einsum("ntd,nt->nd", values, weights) / np.maximum(weights.sum(axis=1), 1)[:, None]
+    return np.asarray(means, np.float32)
 
 
 def _best(table: Table, scores: NDArray[np.float64], way: _Way, top: int) -> list[Hit]:

@@ -22,8 +22,14 @@ pytestmark = pytest.mark.torch
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 COMMANDS = {"own_modules.py": 3, "two_cameras.py": 2}
-# In test_pretrained*.py, tier `models`.
-PRETRAINED = {"efficientnet_lite0.py", "minilm.py", "resemblyzer_voice.py", "torchcrepe_tiny.py"}
+# In test_pretrained*.py and test_retrieval_pair.py, tier `models`.
+PRETRAINED = {
+    "efficientnet_lite0.py",
+    "minilm.py",
+    "resemblyzer_voice.py",
+    "retrieval_pair.py",
+    "torchcrepe_tiny.py",
+}
 
 
 def commands_of(example: Path) -> list[list[str]]:
