@@ -8,10 +8,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mmedge import models  # noqa: E402
+from mmedge.models import losses  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-FRONT_ENDS = {"LogMelFrontEnd", "NormaliseFrontEnd", "StandardiseFrontEnd"}  # a spec says what
+# What these compute, a specification says.
+FRONT_ENDS = {"LogMelFrontEnd", "NormaliseFrontEnd", "StandardiseFrontEnd", "StandardiseWindow"}
 
 
 def test_what_is_promised_is_there_and_in_order() -> None:
@@ -19,7 +21,12 @@ def test_what_is_promised_is_there_and_in_order() -> None:
     for name in models.__all__:
         found = getattr(models, name)
         assert found.__name__ == name
-        assert found.__module__.startswith("mmedge.models.")
+        assert found.__module__.startswith(("mmedge.models.", "mmedge.specs.presets"))
+
+
+def test_every_loss_names_the_work_that_it_is_taken_from() -> None:
+    for name in losses.__all__:
+        assert re.search(r"\b(19|20)\d\d\b", getattr(losses, name).__doc__), name
 
 
 def test_every_network_names_the_work_that_it_is_taken_from() -> None:

@@ -45,6 +45,7 @@ def info_nce_of_all_pairs(
 ) -> Tensor:
     """Sum of :func:`info_nce` over all pairs of modalities, some of which may be incomplete.
 
+    The full graph of contrastive multiview coding (Tian et al. 2020, section 3.3).
     A row takes part in those pairs of which it has both. Each pair counts once, since the
     loss looks in both directions by itself.
 

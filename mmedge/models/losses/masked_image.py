@@ -14,7 +14,7 @@ __all__ = ["blank_patches", "draw_patches", "masked_image_loss"]
 def draw_patches(
     rows: int, patches: int, share: float = 0.6, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Choose the same number of patches in each row, at random.
+    """Choose the same number of patches in each row, at random (SimMIM, Xie et al. 2022).
 
     Args:
         rows: ``B``.
@@ -38,8 +38,8 @@ def draw_patches(
 def blank_patches(images: Tensor, masked: Tensor, patch: int) -> Tensor:
     """Blank patches with zero, the mean of normalised pictures.
 
-    SimMIM learns a token for this place instead; blank pixels do for any encoder, those
-    without patches too.
+    SimMIM (Xie et al. 2022) learns a token for this place instead; blank pixels do for any
+    encoder, those without patches too.
 
     Args:
         images: float32 ``[B, C, H, W]``, normalised; ``H`` and ``W`` multiples of ``patch``.
@@ -55,7 +55,7 @@ def blank_patches(images: Tensor, masked: Tensor, patch: int) -> Tensor:
 
 
 def masked_image_loss(predicted: Tensor, images: Tensor, masked: Tensor, patch: int) -> Tensor:
-    """Mean distance of predicted and true pixels over the masked patches (SimMIM, Xie 2022).
+    """Mean distance of predicted and true pixels over the masked patches (SimMIM, Xie et al. 2022).
 
     Args:
         predicted: float ``[B, N, C * patch * patch]``: the encoder's tokens through one

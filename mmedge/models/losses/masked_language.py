@@ -56,7 +56,7 @@ def mask_tokens(
 
 
 def masked_language_loss(logits: Tensor, ids: Tensor, chosen: Tensor) -> Tensor:
-    """Mean of ``-log P(token)`` over the tokens that have to be guessed.
+    """Mean of ``-log P(token)`` over the tokens to be guessed (BERT, Devlin et al. 2019).
 
     Args:
         logits: float ``[B, L, vocabulary]``.

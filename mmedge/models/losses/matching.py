@@ -41,7 +41,7 @@ def draw_negatives(
 
 
 def matching_loss(logits: Tensor, belong: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy of ALBEF's matching task, for any two modalities.
+    """Binary cross-entropy of the matching task, for any two modalities (ALBEF, Li et al. 2021).
 
     Args:
         logits: float ``[B, 1]`` or ``[B]``.

@@ -21,6 +21,8 @@ def total_loss(
 ) -> Tensor:
     """``sum_t w_t * L_t + lambda_1 * sum_n L_modal_n + lambda_2 * L_align``.
 
+    Such sums train one model on everything at once, as FLAVA (Singh et al. 2022).
+
     Args:
         tasks: task -> scalar loss; at least one.
         weights: task -> ``w_t``; a task that is not named counts once.
