@@ -16,8 +16,12 @@ from mmedge.runtime.windows.cut import NS_PER_MS, NS_PER_S
 
 __all__ = ["DeviceStamps", "Handover"]
 
-AHEAD_NS = 5 * NS_PER_MS
-"""A block may seem to end so long after it was handed over: stamps scatter."""
+AHEAD_NS = 200 * NS_PER_MS
+"""A block may end so long after it was handed over.
+
+No microphone can do that; what listens in on a loudspeaker can, for it gets the sound before
+it sounds.
+"""
 BEHIND_NS = 5 * NS_PER_S
 """It may have waited so long; a stamp that is older counts from somewhere else."""
 STEP_NS = NS_PER_MS

@@ -212,6 +212,12 @@ def test_blocks_that_were_dropped_on_the_way_begin_a_run_at_the_right_time() -> 
     assert clock.lost_ns / MS == pytest.approx(100, abs=0.1)
 
 
+def test_a_loudspeaker_that_is_listened_in_on_gives_sound_before_it_sounds() -> None:
+    device = make_device(20, jitter=lambda rng, count: calm(rng, count) - 20)
+    placed = place(AudioClock(RATE_HZ), device)
+    assert np.abs(errors_ms(placed, device)).max() <= 1.0
+
+
 def test_a_late_reading_of_the_wall_clock_changes_nothing() -> None:
     device = make_device(20)
     device.wall_ns[300::50] += 7 * MS  # another thread ran between the two readings
