@@ -82,6 +82,8 @@ class Av:
         self._config = config
         self._container: Any = None
         self._samples: Iterator[Frame | Block | None] = iter(())
+        self._damaged = 0
+        self._late_since_ns: int | None = None
         # Runs are counted over all openings.
         self._runs = SoundRuns()
 
@@ -102,6 +104,7 @@ class Av:
             raise SourceError(f"cannot open {shown(config.url)}: {reason}") from None
         tracks = self._tracks()
         self._runs.begin()
+        self._damaged, self._late_since_ns = 0, None
         self._samples = self._read_all(tracks, StreamClock())
         return ", ".join(_described(track) for track in tracks)
 
@@ -148,34 +151,63 @@ class Av:
     def _read_all(self, tracks: list[Any], clock: StreamClock) -> Iterator[Frame | Block | None]:
         """Give what comes; ``None`` where a packet gave nothing."""
         timeless = self._container.format.name in _TIMELESS
-        fresh_ns, damaged = time.monotonic_ns(), 0
-        for packet in self._container.demux(tracks):
-            arrival_ns = time.monotonic_ns()
-            try:
-                decoded = packet.decode()
-                damaged = 0
-            except ValueError:  # FFmpeg's InvalidDataError: a lost packet, until a key frame
-                decoded, damaged = [], damaged + 1
-                if damaged > _MAX_DAMAGED:
-                    raise
-            given = None
-            for each in decoded:
-                stream_ns = arrival_ns if timeless else _stamp_ns(each)
-                anchors = clock.anchors
-                if not clock.note(stream_ns + _length_ns(each), arrival_ns):
-                    self.late += 1
-                    continue
-                if clock.anchors > max(anchors, 1):
-                    self._runs.begin()
-                fresh_ns, given = arrival_ns, self._sample(each, stream_ns, clock)
-                yield given
-            if arrival_ns - fresh_ns > _BEHIND_NS:
+        seen_ns = time.monotonic_ns()
+        for packet in self._packets(tracks):
+            arrival_ns, given = time.monotonic_ns(), False
+            for decoded in self._decoded(packet):
+                stream_ns = arrival_ns if timeless else _stamp_ns(decoded)
+                if self._is_fresh(stream_ns + _length_ns(decoded), arrival_ns, clock):
+                    given = True
+                    yield self._sample(decoded, stream_ns, clock)
+            if packet.stream.type == "video" and given:
+                seen_ns = arrival_ns
+            elif self._config.picture and arrival_ns - seen_ns > 5_000_000 * self.patience_ms:
                 raise SourceError(
-                    f"{self.name} is more than a second behind, and stays so: it is more than this "
-                    "machine can decode; ask the camera for smaller pictures"
+                    f"{self.name} has given no picture for {5 * self.patience_ms / 1000:g} s, "
+                    "although something comes; is its picture switched on?"
                 )
-            if given is None:
+            if not given:
                 yield None
+
+    def _packets(self, tracks: list[Any]) -> Iterator[Any]:
+        packets = iter(self._container.demux(tracks))
+        while True:
+            begin_ns = time.monotonic_ns()
+            packet = next(packets, None)
+            # After its time-out FFmpeg first gives what it still held, and waits once more.
+            if time.monotonic_ns() - begin_ns > self._config.timeout_ms * 990_000:
+                raise SourceError(f"{self.name} broke off: no answer in time")
+            if packet is None:
+                return
+            yield packet
+
+    def _decoded(self, packet: Any) -> list[Any]:
+        try:
+            decoded = list(packet.decode())
+        except ValueError:  # FFmpeg's InvalidDataError: something was lost, until a key frame
+            self._damaged += 1
+            if self._damaged > _MAX_DAMAGED:
+                raise
+            return []
+        self._damaged = 0
+        return decoded
+
+    def _is_fresh(self, end_ns: int, arrival_ns: int, clock: StreamClock) -> bool:
+        anchors = clock.anchors
+        fresh = clock.note(end_ns, arrival_ns)
+        if clock.anchors > anchors:
+            self._runs.begin()
+        if fresh:
+            self._late_since_ns = None
+            return True
+        self.late += 1
+        self._late_since_ns = self._late_since_ns or arrival_ns
+        if arrival_ns - self._late_since_ns > _BEHIND_NS:
+            raise SourceError(
+                f"{self.name} is more than a second behind, and stays so: it is more than this "
+                "machine can decode; ask the camera for smaller pictures"
+            )
+        return False
 
     def _sample(self, decoded: Any, stream_ns: int, clock: StreamClock) -> Frame | Block:
         delay_ns = self._config.delay_ms * 1_000_000
@@ -212,7 +244,7 @@ def _length_ns(decoded: Any) -> int:
 def _described(track: Any) -> str:
     codec = track.codec_context
     if track.type == "video":
-        return f"{codec.width}x{codec.height} {codec.name}"
+        return f"{codec.width}x{codec.height} {codec.name}" if codec.width else str(codec.name)
     return f"{codec.name} {codec.sample_rate} Hz x {codec.layout.nb_channels}"
 
 

@@ -153,6 +153,7 @@ class Camera:
         begin_ns = time.monotonic_ns()
         pixels = self._capture.read()
         arrival_ns = time.monotonic_ns()
+        self._refuse_late(waited_ns=arrival_ns - begin_ns)
         if pixels is None:
             self._note_failure(waited_ns=arrival_ns - begin_ns)
             return None
@@ -162,6 +163,14 @@ class Camera:
         if time_ns is None:
             return None
         return Frame(time_ns, self._config.view.apply(pixels), "bgr")
+
+    def _refuse_late(self, waited_ns: int) -> None:
+        """Notice a stream that has stopped: OpenCV then still gives what its decoder held back."""
+        polls = self._capture is not None and self._capture.polls
+        if not polls and waited_ns > self._config.timeout_ms * 990_000:
+            raise SourceError(
+                f"{self.name} has given no picture for {self._config.timeout_ms / 1000:g} s"
+            )
 
     def _note_failure(self, waited_ns: int) -> None:
         """Tell a device that has nothing yet from one that has gone."""

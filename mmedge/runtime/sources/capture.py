@@ -139,6 +139,8 @@ def open_url(url: str, timeout_ms: int) -> Capture:
     limits = [
         *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 2 * timeout_ms),
         *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms),
+        # Several threads decode several pictures at once, so each comes a picture later.
+        *(cv2.CAP_PROP_N_THREADS, 1),
     ]
     begin_s = time.monotonic()
     with _environment(*_FFMPEG_OPTIONS):

@@ -29,6 +29,7 @@ class FakeCv2:
     CAP_PROP_POS_MSEC, CAP_PROP_FRAME_WIDTH, CAP_PROP_FRAME_HEIGHT = 0, 3, 4
     CAP_PROP_FPS, CAP_PROP_FOURCC = 5, 6
     CAP_PROP_OPEN_TIMEOUT_MSEC, CAP_PROP_READ_TIMEOUT_MSEC = 53, 54
+    CAP_PROP_N_THREADS = 70
     __version__, __file__ = "4.99", "/opt/cv2/__init__.py"
 
     class error(Exception):  # noqa: N801, N818 - OpenCV's name

@@ -125,7 +125,7 @@ def test_a_stream_has_time_outs_and_low_latency_for_the_time_of_opening_only(
     monkeypatch.delenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", raising=False)
     cv2 = FakeCv2(backend="FFMPEG")
     opened(monkeypatch, cv2, device=SECRET, timeout_ms=1_500)
-    assert cv2.opened == [(SECRET, FakeCv2.CAP_FFMPEG, [53, 3_000, 54, 1_500])]
+    assert cv2.opened == [(SECRET, FakeCv2.CAP_FFMPEG, [53, 3_000, 54, 1_500, 70, 1])]
     assert cv2.options == ["rtsp_transport;tcp|fflags;nobuffer|flags;low_delay"]
     assert "OPENCV_FFMPEG_CAPTURE_OPTIONS" not in os.environ
 

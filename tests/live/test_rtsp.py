@@ -1,0 +1,178 @@
+"""RTSP from a real server: through OpenCV, and through PyAV with its sound."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmedge.errors import SourceError
+from mmedge.runtime.sources import Block, Frame
+from mmedge.runtime.sources.av import Av, AvConfig
+from mmedge.runtime.sources.camera import Camera, CameraConfig
+from tests.live import rtsp
+from tests.live.clock import seen_ns
+from tests.live.rtsp import RtspServer
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif("rtsp.missing()", reason="needs an RTSP server"),
+]
+
+_log = logging.getLogger(__name__)
+
+MS = 1_000_000
+S = 1_000 * MS
+LOGIN = "admin:richtig"
+
+Opener = Callable[[str], Av | Camera]
+OPENERS: dict[str, Opener] = {
+    "opencv": lambda url: Camera(CameraConfig(device=url)),
+    "pyav": lambda url: Av(AvConfig(url=url)),
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RtspServer]:
+    if rtsp.missing():
+        pytest.skip(rtsp.missing())
+    with RtspServer(login=LOGIN) as running:
+        yield running
+
+
+@pytest.fixture(params=OPENERS)
+def opener(request: pytest.FixtureRequest) -> Opener:
+    return OPENERS[request.param]
+
+
+def frames(source: Av | Camera, count: int) -> list[Frame]:
+    given = (source.read() for _ in itertools.count())
+    return list(itertools.islice((each for each in given if isinstance(each, Frame)), count))
+
+
+def read_until_error(source: Av | Camera, limit_s: float = 10.0) -> float:
+    """Seconds until it says that the stream has gone."""
+    begin_s = time.monotonic()
+    with pytest.raises(SourceError):  # noqa: PT012 - which read it is, the network knows
+        while time.monotonic() - begin_s < limit_s:
+            source.read()
+    return time.monotonic() - begin_s
+
+
+def onsets_ns(blocks: list[Block]) -> list[int]:
+    """When the tones began, by the blocks' capture times."""
+    found: list[int] = []
+    for block in blocks:
+        loud = np.flatnonzero(np.abs(block.samples[:, 0].astype(int)) > 1_500)
+        if len(loud):
+            at_ns = block.time_ns + int(loud[0]) * S // block.rate_hz
+            if not found or at_ns - found[-1] > S // 2:
+                found.append(at_ns)
+    return found[1:]  # the first tone may have been cut off
+
+
+def test_picture_and_sound_of_one_stream_are_aligned_to_two_milliseconds(
+    server: RtspServer,
+) -> None:
+    source = Av(AvConfig(url=server.url()))
+    assert source.open() == "640x480 h264, opus 48000 Hz x 2"
+    frame_errors, blocks, until_s = [], [], time.monotonic() + 6
+    while time.monotonic() < until_s:
+        sample = source.read()
+        if isinstance(sample, Frame):
+            frame_errors.append(sample.time_ns - seen_ns(sample.pixels))
+        elif isinstance(sample, Block):
+            blocks.append(sample)
+    source.close()
+    assert len(frame_errors) > 120
+    assert {block.run for block in blocks} == {0}
+    assert sum(len(block.samples) for block in blocks) > 4.5 * 48_000
+    picture_ns = float(np.median(frame_errors))
+    sound_ns = float(np.median([(at_ns + S // 2) % S - S // 2 for at_ns in onsets_ns(blocks)]))
+    _log.info("capture %.2f ms late", picture_ns / MS)
+    _log.info("sound against picture %.2f ms", (sound_ns - picture_ns) / MS)
+    # What nothing tells, the way from there to here, is all that it errs by.
+    assert 0 <= picture_ns < 100 * MS
+    assert np.percentile(frame_errors, 95) - np.percentile(frame_errors, 5) < 10 * MS
+    assert abs(sound_ns - picture_ns) <= 2 * MS
+
+
+def test_frames_are_fresh_from_the_first_one_on(server: RtspServer, opener: Opener) -> None:
+    source = opener(server.url())
+    source.open()
+    ages_ns = []
+    for _ in range(30):
+        (frame,) = frames(source, 1)
+        ages_ns.append(time.monotonic_ns() - seen_ns(frame.pixels))
+    source.close()
+    assert max(ages_ns[:3]) < 400 * MS  # a second, with FFmpeg's own options
+    assert np.median(ages_ns) < 95 * MS  # a picture more, with several threads
+
+
+def test_a_wrong_password_is_refused_at_once_and_shown_nowhere(
+    server: RtspServer, opener: Opener, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = opener(server.url("admin:geheim"))
+    begin_s = time.monotonic()
+    with pytest.raises(SourceError, match="user or password are wrong") as caught:
+        source.open()
+    assert time.monotonic() - begin_s < 2
+    out, err = capfd.readouterr()
+    assert "geheim" not in f"{caught.value!r}{caught.value.__cause__!r}{source.name}{out}{err}"
+
+
+def test_a_server_that_is_killed_is_missed_at_once_and_works_again(opener: Opener) -> None:
+    with RtspServer() as server:
+        source = opener(server.url())
+        source.open()
+        assert frames(source, 5)
+        server.close()
+        assert read_until_error(source) < 1
+        source.close()
+        with pytest.raises(SourceError, match="cannot open"):
+            source.open()
+        server.start()
+        source.open()
+        assert abs(time.monotonic_ns() - frames(source, 5)[-1].time_ns) < S
+        source.close()
+
+
+def test_a_server_that_freezes_is_missed_in_two_seconds_and_works_again(opener: Opener) -> None:
+    with RtspServer() as server:
+        source = opener(server.url())
+        source.open()
+        assert frames(source, 5)
+        server.freeze()
+        assert read_until_error(source) < 2.4
+        begin_s = time.monotonic()
+        source.close()
+        assert time.monotonic() - begin_s < 1
+        server.thaw()
+        source.open()
+        assert abs(time.monotonic_ns() - frames(source, 5)[-1].time_ns) < S
+        source.close()
+
+
+def test_opening_and_closing_leaves_nothing_behind(server: RtspServer, opener: Opener) -> None:
+    def held() -> tuple[int, int]:
+        fds, tasks = (len(list(Path("/proc/self", of).iterdir())) for of in ("fd", "task"))
+        return fds, tasks
+
+    def once() -> None:
+        source = opener(server.url())
+        source.open()
+        assert frames(source, 1)
+        source.close()
+
+    once()
+    before, threads = held(), threading.active_count()
+    for _ in range(3):
+        once()
+    assert held() == before
+    assert threading.active_count() == threads
