@@ -20,10 +20,7 @@ from tests.live import rtsp
 from tests.live.clock import seen_ns
 from tests.live.rtsp import RtspServer
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif("rtsp.missing()", reason="needs an RTSP server"),
-]
+pytestmark = pytest.mark.live
 
 _log = logging.getLogger(__name__)
 
@@ -33,15 +30,20 @@ LOGIN = "admin:richtig"
 
 Opener = Callable[[str], Av | Camera]
 OPENERS: dict[str, Opener] = {
-    "opencv": lambda url: Camera(CameraConfig(device=url)),
-    "pyav": lambda url: Av(AvConfig(url=url)),
+    "opencv": lambda url: Camera(CameraConfig(device=url, timeout_ms=1_500)),
+    "pyav": lambda url: Av(AvConfig(url=url, timeout_ms=1_500)),
 }
+PASSWORD = "user or password are wrong"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_it_needs() -> None:
+    if rtsp.missing():
+        pytest.skip(rtsp.missing())
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[RtspServer]:
-    if rtsp.missing():
-        pytest.skip(rtsp.missing())
+def server(_what_it_needs: None) -> Iterator[RtspServer]:
     with RtspServer(login=LOGIN) as running:
         yield running
 
@@ -54,6 +56,20 @@ def opener(request: pytest.FixtureRequest) -> Opener:
 def frames(source: Av | Camera, count: int) -> list[Frame]:
     given = (source.read() for _ in itertools.count())
     return list(itertools.islice((each for each in given if isinstance(each, Frame)), count))
+
+
+def open_with_picture(source: Av | Camera) -> None:
+    """Open it, as often as it takes: now and then GStreamer's server gives a client no picture."""
+    assert any(gives_picture(source) for _ in range(4))
+
+
+def gives_picture(source: Av | Camera) -> bool:
+    try:
+        source.open()
+        return bool(frames(source, 1))
+    except SourceError:
+        source.close()
+        return False
 
 
 def read_until_error(source: Av | Camera, limit_s: float = 10.0) -> float:
@@ -81,7 +97,7 @@ def test_picture_and_sound_of_one_stream_are_aligned_to_two_milliseconds(
     server: RtspServer,
 ) -> None:
     source = Av(AvConfig(url=server.url()))
-    assert source.open() == "640x480 h264, opus 48000 Hz x 2"
+    open_with_picture(source)
     frame_errors, blocks, until_s = [], [], time.monotonic() + 6
     while time.monotonic() < until_s:
         sample = source.read()
@@ -91,7 +107,7 @@ def test_picture_and_sound_of_one_stream_are_aligned_to_two_milliseconds(
             blocks.append(sample)
     source.close()
     assert len(frame_errors) > 120
-    assert {block.run for block in blocks} == {0}
+    assert len({block.run for block in blocks}) == 1
     assert sum(len(block.samples) for block in blocks) > 4.5 * 48_000
     picture_ns = float(np.median(frame_errors))
     sound_ns = float(np.median([(at_ns + S // 2) % S - S // 2 for at_ns in onsets_ns(blocks)]))
@@ -105,7 +121,7 @@ def test_picture_and_sound_of_one_stream_are_aligned_to_two_milliseconds(
 
 def test_frames_are_fresh_from_the_first_one_on(server: RtspServer, opener: Opener) -> None:
     source = opener(server.url())
-    source.open()
+    open_with_picture(source)
     ages_ns = []
     for _ in range(30):
         (frame,) = frames(source, 1)
@@ -120,7 +136,7 @@ def test_a_wrong_password_is_refused_at_once_and_shown_nowhere(
 ) -> None:
     source = opener(server.url("admin:geheim"))
     begin_s = time.monotonic()
-    with pytest.raises(SourceError, match="user or password are wrong") as caught:
+    with pytest.raises(SourceError, match=PASSWORD) as caught:
         source.open()
     assert time.monotonic() - begin_s < 2
     out, err = capfd.readouterr()
@@ -130,15 +146,14 @@ def test_a_wrong_password_is_refused_at_once_and_shown_nowhere(
 def test_a_server_that_is_killed_is_missed_at_once_and_works_again(opener: Opener) -> None:
     with RtspServer() as server:
         source = opener(server.url())
-        source.open()
-        assert frames(source, 5)
+        open_with_picture(source)
         server.close()
         assert read_until_error(source) < 1
         source.close()
         with pytest.raises(SourceError, match="cannot open"):
             source.open()
         server.start()
-        source.open()
+        open_with_picture(source)
         assert abs(time.monotonic_ns() - frames(source, 5)[-1].time_ns) < S
         source.close()
 
@@ -146,15 +161,14 @@ def test_a_server_that_is_killed_is_missed_at_once_and_works_again(opener: Opene
 def test_a_server_that_freezes_is_missed_in_two_seconds_and_works_again(opener: Opener) -> None:
     with RtspServer() as server:
         source = opener(server.url())
-        source.open()
-        assert frames(source, 5)
+        open_with_picture(source)
         server.freeze()
-        assert read_until_error(source) < 2.4
+        assert read_until_error(source) < 2
         begin_s = time.monotonic()
         source.close()
         assert time.monotonic() - begin_s < 1
         server.thaw()
-        source.open()
+        open_with_picture(source)
         assert abs(time.monotonic_ns() - frames(source, 5)[-1].time_ns) < S
         source.close()
 
@@ -166,8 +180,7 @@ def test_opening_and_closing_leaves_nothing_behind(server: RtspServer, opener: O
 
     def once() -> None:
         source = opener(server.url())
-        source.open()
-        assert frames(source, 1)
+        open_with_picture(source)
         source.close()
 
     once()

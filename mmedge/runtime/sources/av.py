@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from mmedge.runtime.sources.stream_clock import StreamClock
 from mmedge.runtime.sources.view import View
 
 __all__ = ["Av", "AvConfig"]
+
+_log = logging.getLogger(__name__)
 
 # What says nothing of time, or makes it up: a picture counts from its arrival.
 _TIMELESS = ("mpjpeg", "mjpeg", "h264", "hevc")
@@ -70,7 +73,8 @@ class Av:
     The times of capture are the stream's own time stamps, mapped by one `StreamClock`, so
     that picture and sound stay as near to each other as the sender stamped them.
 
-    Where the network stalls, `read` takes up to ``timeout_ms``, and `open` twice that.
+    Pictures may change their size on the way, and it is said where they do. Where the
+    network stalls, `read` takes up to ``timeout_ms``, and `open` twice that.
     """
 
     def __init__(self, config: AvConfig) -> None:
@@ -83,6 +87,7 @@ class Av:
         self._container: Any = None
         self._samples: Iterator[Frame | Block | None] = iter(())
         self._damaged = 0
+        self._size: tuple[int, ...] = ()
         self._late_since_ns: int | None = None
         # Runs are counted over all openings.
         self._runs = SoundRuns()
@@ -104,7 +109,7 @@ class Av:
             raise SourceError(f"cannot open {shown(config.url)}: {reason}") from None
         tracks = self._tracks()
         self._runs.begin()
-        self._damaged, self._late_since_ns = 0, None
+        self._damaged, self._late_since_ns, self._size = 0, None, ()
         self._samples = self._read_all(tracks, StreamClock())
         return ", ".join(_described(track) for track in tracks)
 
@@ -154,7 +159,7 @@ class Av:
         seen_ns = time.monotonic_ns()
         for packet in self._packets(tracks):
             arrival_ns, given = time.monotonic_ns(), False
-            for decoded in self._decoded(packet):
+            for decoded in self._decoded(packet) if packet.stream in tracks else ():
                 stream_ns = arrival_ns if timeless else _stamp_ns(decoded)
                 if self._is_fresh(stream_ns + _length_ns(decoded), arrival_ns, clock):
                     given = True
@@ -170,7 +175,8 @@ class Av:
                 yield None
 
     def _packets(self, tracks: list[Any]) -> Iterator[Any]:
-        packets = iter(self._container.demux(tracks))
+        # Of all tracks: what comes of one that is not wanted still ends the waiting.
+        packets = iter(self._container.demux())
         while True:
             begin_ns = time.monotonic_ns()
             packet = next(packets, None)
@@ -217,6 +223,9 @@ class Av:
             time_ns = clock.pipeline_ns(begin_ns) - delay_ns
             return Block(time_ns, samples, decoded.sample_rate, run, index)
         pixels = decoded.to_ndarray(format="rgb24")
+        if self._size not in {(), pixels.shape}:
+            _log.warning("%s: %dx%d pixels from now on", self.name, pixels.shape[1], len(pixels))
+        self._size = pixels.shape
         turned = np.rot90(pixels, round(decoded.rotation / 90) % 4)
         return Frame(clock.pipeline_ns(stream_ns) - delay_ns, self._config.view.apply(turned))
 

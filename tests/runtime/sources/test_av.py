@@ -75,6 +75,22 @@ def test_pictures_without_a_time_of_their_own_count_from_their_arrival() -> None
         source.close()
 
 
+def test_pictures_may_change_their_size_and_that_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def body() -> Iterator[bytes]:
+        return mjpeg(iter([grey(50)] * 20 + [grey(200, 96, 128)] * 60), rate_hz=30)
+
+    with serving(body, MJPEG) as url:
+        source = Av(AvConfig(url=url, sound=False))
+        source.open()
+        shapes = [each.pixels.shape for each in read_some(source, 40) if isinstance(each, Frame)]
+        source.close()
+    assert [shape for shape, _ in itertools.groupby(shapes)] == [(48, 64, 3), (96, 128, 3)]
+    (record,) = caplog.records
+    assert record.getMessage().endswith("128x96 pixels from now on")
+
+
 def test_a_wrong_password_is_said_and_not_shown() -> None:
     with serving(lambda: iter([b""]), MJPEG, login="admin:richtig") as url:
         wrong = url.replace("://", "://admin:geheim@")
