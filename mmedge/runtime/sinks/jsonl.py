@@ -64,7 +64,7 @@ class JsonLines:
     ) -> None:
         self._what: What = config.what
         self._out: _Disk | _Stream
-        if config.target == "-":
+        if str(config.target) == "-":
             self._out = _Stream(sys.stdout.buffer)
         else:
             self._out = _Disk(config, clock)

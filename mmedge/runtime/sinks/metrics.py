@@ -7,6 +7,7 @@ counts up ends with ``_total``. What is not known (NaN) is left out.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -14,6 +15,8 @@ from typing import Literal, get_args
 from mmedge.runtime.pipeline.status import ModalityStatus, SourceState, SourceStatus, Status
 
 __all__ = ["Metric", "exposition", "metrics_of"]
+
+_STATES = ("power_mode", "throttled")
 
 Samples = tuple[tuple[Mapping[str, str], float], ...]
 
@@ -70,7 +73,6 @@ def _metric(name: str, told: str, samples: Iterable[tuple[Mapping[str, str], flo
 
 def _pipeline(status: Status) -> list[Metric]:
     about = {"model": status.model, "bundle": status.bundle}
-    board = [({"item": key, "value": value}, 1.0) for key, value in status.board.items()]
     return [
         _metric("info", "What runs.", [(about, 1)]),
         _metric("ready", "Warmed up and able to predict.", [({}, status.ready)]),
@@ -82,8 +84,37 @@ def _pipeline(status: Status) -> list[Metric]:
         _metric("ticks_total", "Predictions.", [({}, status.ticks)]),
         _metric("ticks_per_second", "Predictions per second lately.", [({}, status.rate_hz)]),
         _metric("uptime_seconds", "Since the pipeline began.", [({}, status.uptime_s)]),
-        _metric("board_info", "What the board says of itself.", board),
+        *_board(status.board),
     ]
+
+
+def _board(board: Mapping[str, str]) -> list[Metric]:
+    # A number in a label would make a new time series whenever it changes.
+    states = [({"item": key, "value": board[key]}, 1.0) for key in _STATES if key in board]
+    events = [
+        ({"kind": key.removesuffix("_events")}, _leading(value))
+        for key, value in board.items()
+        if key.endswith("_events")
+    ]
+    return [
+        _metric("board_info", "What the board says of itself.", states),
+        _metric(
+            "board_temperature_celsius",
+            "Its hottest zone.",
+            [({}, _leading(board.get("temperature", "")))],
+        ),
+        _metric(
+            "board_events_total",
+            "Throttling and over-current since the start.",
+            events,
+        ),
+    ]
+
+
+def _leading(text: str) -> float:
+    """Read the number that a text begins with; NaN if it begins with none."""
+    match = re.match(r"-?\d+(\.\d+)?", text)
+    return math.nan if match is None else float(match[0])
 
 
 def _modalities(status: Status) -> list[Metric]:

@@ -169,8 +169,11 @@ def test_a_prediction_larger_than_a_file_is_refused_and_the_next_one_taken(tmp_p
     assert numbers(target) == [1]
 
 
-def test_stdout_takes_lines_as_well(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    write(JsonLinesConfig(target="-"), 2)
+@pytest.mark.parametrize("target", ["-", Path("-")])
+def test_stdout_takes_lines_as_well(
+    capsysbinary: pytest.CaptureFixture[bytes], target: Path | str
+) -> None:
+    write(JsonLinesConfig(target=target), 2)
     out, _ = capsysbinary.readouterr()
     assert [json.loads(line)["number"] for line in out.splitlines()] == [0, 1]
 

@@ -61,3 +61,18 @@ def test_labels_from_strangers_cannot_break_the_format() -> None:
 def test_a_metric_without_labels_has_no_braces() -> None:
     metric = Metric(name="x", help="One.\nTwo.", kind="gauge", samples=(({}, 2.5),))
     assert exposition([metric]) == "# HELP x One.\\nTwo.\n# TYPE x gauge\nx 2.5\n"
+
+
+def test_numbers_of_the_board_are_values_and_not_labels() -> None:
+    board = {
+        "temperature": "51.2 C (gpu-thermal)",
+        "throttled": "cpu-throttle-alert",
+        "clock_limit": "0.73 of 1.50 GHz",
+        "overcurrent_events": "7",
+    }
+    told = exposition(metrics_of(make_status(board=board))).splitlines()
+    assert [line for line in told if line.startswith("mmedge_board")] == [
+        'mmedge_board_info{item="throttled",value="cpu-throttle-alert"} 1.0',
+        "mmedge_board_temperature_celsius 51.2",
+        'mmedge_board_events_total{kind="overcurrent"} 7.0',
+    ]
