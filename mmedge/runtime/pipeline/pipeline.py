@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 _POLL_S = 0.05
 _SHOW_NS = 250_000_000
 _JOIN_S = 1.2
+_STUCK_NS = 5_000_000_000
 
 
 class Pipeline(Closing):
@@ -93,6 +94,7 @@ class Pipeline(Closing):
         self._stopped = threading.Event()
         self._monitor = threading.Thread(target=self._watch, name="monitor", daemon=True)
         self._started = False
+        self._watched_ns = self._begun_ns
 
     def start(self) -> None:
         """Warm the graphs up and open the sources; a ``with`` or an iteration does it too."""
@@ -194,6 +196,11 @@ class Pipeline(Closing):
         states = [source.status().state for source in self._sources]
         return bool(states) and all(state == "ended" for state in states)
 
+    @property
+    def progressing(self) -> bool:
+        """Whether the pipeline itself goes on: a watchdog asks, and absent devices are fine."""
+        return self._clock() - self._watched_ns < _STUCK_NS
+
     def close(self) -> None:
         """End everything within 5 seconds; what the sinks have taken is flushed."""
         if self._stopped.is_set():
@@ -246,6 +253,7 @@ class Pipeline(Closing):
                 source.poll()
             self._engine.explain_absence(self._absences())
             self._engine.poll()
+            self._watched_ns = self._clock()
             now_ns = time.monotonic_ns()
             if now_ns - shown_ns >= _SHOW_NS:
                 shown_ns, status = now_ns, self.status()

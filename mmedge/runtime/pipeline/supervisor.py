@@ -63,6 +63,8 @@ class SourceSupervisor:
         self._active_ns = clock()
         self._limit_ms = _OPENING_MS
         self._opened = self._samples = 0
+        self._run: tuple[int, int] | None = None
+        self._runs = 0
         self._rate = Rate()
         first = make()
         self._status = SourceStatus(
@@ -179,11 +181,21 @@ class SourceSupervisor:
             self._say_if(life, "live", "")
         self._samples += 1
         self._rate.count(now_ns)
-        if isinstance(sample, Block) and not math.isnan(sample.drift_ppm):
-            self._status = replace(self._status, drift_ppm=sample.drift_ppm, rate_hz=sample.rate_hz)
+        if isinstance(sample, Block):
+            sample = self._numbered(sample)
         name = self._feeds.get(sample.kind)
         if name is not None:
             self._deliver(name, sample)
+
+    def _numbered(self, block: Block) -> Block:
+        """Count the runs over all lives: every object of a source counts its own from 0."""
+        if self._run != (self._opened, block.run):
+            self._run = (self._opened, block.run)
+            self._runs += 1
+        if not math.isnan(block.drift_ppm):
+            self._status = replace(self._status, drift_ppm=block.drift_ppm)
+        self._status = replace(self._status, rate_hz=block.rate_hz)
+        return replace(block, run=self._runs)
 
     def _say_if(self, life: int, state: str, reason: str, granted: str | None = None) -> None:
         if life == self._life:
