@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmedge.errors import ConfigError
 from mmedge.runtime.pipeline.feeds import Feed
 from mmedge.runtime.samples import SampleKind
 from mmedge.runtime.sources import Source
 from mmedge.specs import Modality, Signal, Sound
+
+if TYPE_CHECKING:
+    from mmedge.runtime.sources.view import View
 
 __all__ = ["CameraWishes", "Inputs", "bind"]
 
@@ -93,13 +97,12 @@ def bind(inputs: Inputs, modalities: Mapping[str, Modality]) -> list[Feed]:
     for given, kind, make in jobs:
         name, device = binder.take(given, kind)
         feeds.append(Feed(make=make(device, modalities[name]), feeds={kind: name}))
-    for make_both, several in (
-        (_stream, inputs.streams),
-        (partial(_file, inputs.loop), inputs.files),
-    ):
-        for given in _named_first(several):
-            both, address = binder.take_both(given)
-            feeds.append(Feed(make=make_both(address, both, inputs.wishes), feeds=both))
+    for given in _named_first(inputs.streams):
+        both, address = binder.take_both(given)
+        feeds.append(Feed(make=_stream(address, both, inputs.wishes), feeds=both))
+    for given in _named_first(inputs.files):
+        both, address = binder.take_both(given)
+        feeds.append(Feed(make=_file(address, both, inputs.wishes, inputs.loop), feeds=both))
     return feeds
 
 
@@ -210,7 +213,7 @@ def _stream(url: str, both: Mapping[SampleKind, str], wishes: CameraWishes) -> C
 
 
 def _file(
-    loop: bool, path: str, both: Mapping[SampleKind, str], wishes: CameraWishes
+    path: str, both: Mapping[SampleKind, str], wishes: CameraWishes, loop: bool
 ) -> Callable[[], Source]:
     from mmedge.runtime.sources.file import FileConfig, FileSource
 
@@ -224,7 +227,7 @@ def _file(
     return lambda: FileSource(config)
 
 
-def _view(wishes: CameraWishes) -> object:
+def _view(wishes: CameraWishes) -> View:
     from mmedge.runtime.sources.view import View
 
     crop = None

@@ -59,9 +59,10 @@ class EncodingStage:
     Args:
         name: the modality.
         predictor: an open bundle.
+        first: number of the first encoding.
     """
 
-    def __init__(self, name: str, predictor: Predictor) -> None:
+    def __init__(self, name: str, predictor: Predictor, first: int = 0) -> None:
         self.name = name
         modality = predictor.manifest.modalities[name]
         self._predictor = predictor
@@ -69,7 +70,8 @@ class EncodingStage:
         self._spoiled_is_absent = (
             isinstance(modality, (Image, Sound)) and modality.quality.policy == "absent"
         )
-        self._number = -1
+        self.next = first
+        """Number of the next encoding."""
 
     def __call__(self, window: Window) -> Encoding:
         """Encode a window.
@@ -79,7 +81,6 @@ class EncodingStage:
             ArtefactError: the graph fails on it.
         """
         begun = time.perf_counter_ns()
-        self._number += 1
         complaints = self._watch(window)
         absent = ""
         if isinstance(window.raw, str) and not window.raw.strip():
@@ -93,9 +94,10 @@ class EncodingStage:
             prepared_ns = time.perf_counter_ns()
             arrays = self._encode(prepared)
             encoded_ns = time.perf_counter_ns()
+        number, self.next = self.next, self.next + 1
         return Encoding(
             modality=self.name,
-            number=self._number,
+            number=number,
             begin_ns=window.begin_ns,
             end_ns=window.end_ns,
             place=window.place,

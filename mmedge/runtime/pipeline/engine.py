@@ -131,7 +131,8 @@ class Engine:
         }
 
     def _begin(self, name: str, *, inherit: Worker | None = None) -> None:
-        stage = EncodingStage(name, self.predictor)
+        first = 0 if inherit is None else inherit.stage.next
+        stage = EncodingStage(name, self.predictor, first)
         rate_hz = self._config.max_rate_hz.get(name)
         worker = Worker(
             stage,

@@ -52,6 +52,7 @@ class Pipeline(Closing):
         backend: what runs the graphs.
         plan: which of the bundle's plans.
         recorder: keeps everything.
+        predict: encode and fuse what comes; else it only goes to the recorder.
         clock: one clock for everything; apps need no other than ``time.monotonic_ns``.
 
     Raises:
@@ -70,11 +71,13 @@ class Pipeline(Closing):
         backend: str = "cpu",
         plan: str = "fp32",
         recorder: Recorder | None = None,
+        predict: bool = True,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._config = config or LiveConfig()
         self._clock = clock
         self._recorder = recorder
+        self._predicts = predict
         self._backend, self._plan = backend, plan
         self._fed = check_feeds(feeds, bundle)
         self._ticks = TickIterator(IteratorConfig(queue=self._config.queue))
@@ -103,8 +106,9 @@ class Pipeline(Closing):
         self._started = True
         for source in self._sources:
             source.start()  # a device takes a while: meanwhile the graphs warm up
-        self._engine.predictor.warm_up()
-        self._engine.start()
+        if self._predicts:
+            self._engine.predictor.warm_up()
+            self._engine.start()
         self._monitor.start()
 
     def __enter__(self) -> Pipeline:
@@ -233,7 +237,8 @@ class Pipeline(Closing):
             self._recorder.sample(modality, sample)
         if isinstance(sample, Frame):
             self._frames[modality] = sample
-        self._engine.rings[modality].push(sample)
+        if self._predicts:
+            self._engine.rings[modality].push(sample)
 
     def _interrupted(self, modality: str, why: str) -> None:
         self._engine.rings[modality].interrupt(why)

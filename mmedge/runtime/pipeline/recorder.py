@@ -56,7 +56,7 @@ class RecordConfig:
 
     path: Path
     max_bytes: int = 4 * 2**30
-    max_s: int = 3600
+    max_s: float = 3600
     lossless: bool = True
     waiting_bytes: int = 128 * 2**20
 
@@ -158,7 +158,7 @@ class Recorder(Closing):
             return
         self._checked_ns = now_ns
         if now_ns - self._begun_ns >= self._config.max_s * 1e9:
-            self._end(f"it has become {self._config.max_s} s long")
+            self._end(f"it has become {self._config.max_s:g} s long")
         size = sum(file.stat().st_size for file in self._config.path.iterdir())
         if size >= self._config.max_bytes:
             self._end(f"it has reached {self._config.max_bytes} bytes")

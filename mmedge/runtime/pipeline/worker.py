@@ -48,7 +48,7 @@ class Worker:
         clock: Callable[[], int],
         inherit: Worker | None = None,
     ) -> None:
-        self._stage = stage
+        self.stage = stage
         self._ring = ring
         self._deliver = deliver
         self._reopen = reopen
@@ -101,7 +101,7 @@ class Worker:
     def status(self, absent: str, age_ns: int | None) -> ModalityStatus:
         """Tell how the modality is."""
         return ModalityStatus(
-            name=self._stage.name,
+            name=self.stage.name,
             present=not absent,
             reason=absent,
             age_ms=math.nan if age_ns is None else age_ns / 1e6,
@@ -126,7 +126,7 @@ class Worker:
             self._busy_since_ns = begun_ns = self._clock()
             due_ns = begun_ns + self._period_ns
             try:
-                encoding = self._stage(window)
+                encoding = self.stage(window)
             except Exception as exc:  # noqa: BLE001 - a model that raises must not end the stream
                 self._fail(exc)
             else:
@@ -152,7 +152,7 @@ class Worker:
         self._failures += 1
         self._degraded = f"its encoder fails: {exc}"
         if self._failures == 1:
-            _log.warning("modality %s: %s", self._stage.name, exc)
+            _log.warning("modality %s: %s", self.stage.name, exc)
         self._ring.interrupt("its encoder failed")
         if self._failures % _FAILURES_TO_REOPEN:
             return

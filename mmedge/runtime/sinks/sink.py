@@ -11,13 +11,12 @@ __all__ = ["Sink"]
 
 
 class Sink(Protocol):
-    """Takes predictions and the state of the pipeline; all calls come from one thread.
+    """Takes predictions and the state of the pipeline; all calls come from one thread."""
 
-    Attributes:
-        name: for people and metrics: ``jsonl``.
-    """
-
-    name: str
+    @property
+    def name(self) -> str:
+        """For people and metrics: ``jsonl``."""
+        ...
 
     def emit(self, tick: Tick) -> None:
         """Take one prediction, in order.

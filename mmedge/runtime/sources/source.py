@@ -22,16 +22,22 @@ class Source(Protocol):
     All calls come from one thread. `open` after `close` opens it again: the supervisor
     does so for ever. A source that hangs in `read` is abandoned, and another thread opens
     a fresh object of the same configuration; what hung closes itself when it wakes.
-
-    Attributes:
-        name: for people: ``camera 0``; never a password.
-        kinds: what it gives; one that carries picture and sound names both.
-        patience_ms: without a sample for so long, it is taken to be dead.
     """
 
-    name: str
-    kinds: tuple[SampleKind, ...]
-    patience_ms: int
+    @property
+    def name(self) -> str:
+        """For people: ``camera 0``; never a password."""
+        ...
+
+    @property
+    def kinds(self) -> tuple[SampleKind, ...]:
+        """What it gives; one that carries picture and sound names both."""
+        ...
+
+    @property
+    def patience_ms(self) -> int:
+        """Without a sample for so long, it is taken to be dead."""
+        ...
 
     def open(self) -> str:
         """Open it.

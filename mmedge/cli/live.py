@@ -1,0 +1,297 @@
+"""Live on the command line: serve, record, devices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmedge.cli.options import BackendOpt, DownmixOpt, JsonOpt, PlanOpt
+from mmedge.errors import ConfigError, ProofError
+
+if TYPE_CHECKING:
+    from mmedge.bundle import Bundle
+    from mmedge.runtime.pipeline.binding import Inputs
+
+__all__ = ["devices", "record", "serve"]
+
+SOURCES, WHERE, HOW, EVENTS = "Sources", "Where predictions go", "How it predicts", "Events"
+
+
+def _source(help: str, *names: str) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=SOURCES)
+
+
+BundleOpt = Annotated[
+    Path | None,
+    typer.Argument(
+        help="Bundle folder; else $MMEDGE_BUNDLE, the only *.mmedge here, or the demo's."
+    ),
+]
+CameraOpt = Annotated[
+    list[str] | None, _source("[NAME=]0, /dev/v4l/by-id/..., csi, rtsp://... Repeat for several.")
+]
+MicOpt = Annotated[list[str] | None, _source("[NAME=]default, an index, or a part of the name.")]
+StreamOpt = Annotated[
+    list[str] | None, _source("[CAMERA,MIC=]rtsp://... that carries picture and sound.")
+]
+PlayOpt = Annotated[list[str] | None, _source("[CAMERA,MIC=]FILE, played as if it happened now.")]
+LoopOpt = Annotated[bool, _source("Play files again and again.", "--loop")]
+TextOpt = Annotated[str | None, _source("A text that holds from the start.")]
+LinesOpt = Annotated[list[str] | None, _source("[NAME=]- or FILE: a text per line, followed.")]
+SignalOpt = Annotated[
+    list[str] | None, _source("[NAME=]- or FILE: readings as JSON lines, followed.")
+]
+SizeOpt = Annotated[str, _source("Size asked of the cameras, 640x480.", "--camera-size")]
+RateOpt = Annotated[float | None, _source("Pictures per second asked of the cameras.")]
+FormatOpt = Annotated[str, _source("Pixel format asked of the cameras: MJPG, YUYV.")]
+RotateOpt = Annotated[int, _source("Degrees clockwise: 0, 90, 180, 270.")]
+FlipOpt = Annotated[str, _source("none, horizontal, vertical.")]
+CropOpt = Annotated[str, _source("LEFT,TOP,WIDTH,HEIGHT of the turned picture.")]
+ChannelsOpt = Annotated[str, _source("Channels of the microphones, from 0: 0 or 0,1.")]
+
+
+def _option(panel: str, help: str, *names: str) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel)
+
+
+def serve(  # one option for each field of the frozen configurations
+    bundle: BundleOpt = None,
+    camera: CameraOpt = None,
+    mic: MicOpt = None,
+    stream: StreamOpt = None,
+    play: PlayOpt = None,
+    loop: LoopOpt = False,
+    text: TextOpt = None,
+    lines: LinesOpt = None,
+    signal: SignalOpt = None,
+    camera_size: SizeOpt = "",
+    camera_rate: RateOpt = None,
+    camera_format: FormatOpt = "",
+    rotate: RotateOpt = 0,
+    flip: FlipOpt = "none",
+    crop: CropOpt = "",
+    mic_channels: ChannelsOpt = "",
+    as_json: JsonOpt = False,
+    only_events: Annotated[
+        bool, _option(WHERE, "With --json and --jsonl: only what began or ended.", "--only-events")
+    ] = False,
+    show: Annotated[bool, _option(WHERE, "A window with the picture.", "--show")] = False,
+    jsonl: Annotated[Path | None, _option(WHERE, "Rotated files of JSON lines.")] = None,
+    metrics_file: Annotated[
+        Path | None, _option(WHERE, "NAME.prom for node_exporter's textfile collector.")
+    ] = None,
+    http: Annotated[
+        str | None, _option(WHERE, "[HOST:]PORT for health, metrics and a WebSocket.")
+    ] = None,
+    http_token: Annotated[Path | None, _option(WHERE, "File that holds the token.")] = None,
+    record_to: Annotated[
+        Path | None, _option(WHERE, "Record to NAME.recording.", "--record")
+    ] = None,
+    fuse: Annotated[
+        str, _option(HOW, "'each' new embedding, 'all' new, or the modality that drives.")
+    ] = "each",
+    tolerance_ms: Annotated[int, _option(HOW, "How far apart capture times may lie.")] = 500,
+    max_age_ms: Annotated[
+        list[str] | None, _option(HOW, "NAME=MS after which a modality is absent.")
+    ] = None,
+    max_rate_hz: Annotated[
+        list[str] | None, _option(HOW, "NAME=HZ: its encoder runs at most so often.")
+    ] = None,
+    prompts: Annotated[list[str] | None, _option(HOW, "A text to choose from; repeat it.")] = None,
+    template: Annotated[str, _option(HOW, "Sentence around each prompt, with {}.")] = "{}",
+    explain: Annotated[bool, _option(HOW, "Contributions and conflict.")] = True,
+    threads: Annotated[int | None, _option(HOW, "CPU threads of one operator.")] = None,
+    downmix: DownmixOpt = None,
+    backend: BackendOpt = "cpu",
+    plan: PlanOpt = "fp32",
+    begin: Annotated[float, _option(EVENTS, "Smoothed score from which a label begins.")] = 0.7,
+    end: Annotated[float, _option(EVENTS, "... and below which it ends.")] = 0.4,
+    smooth_ms: Annotated[int, _option(EVENTS, "Time constant of the smoothing.")] = 300,
+    debounce_ms: Annotated[int, _option(EVENTS, "For so long beyond the threshold.")] = 200,
+    hold_ms: Annotated[int, _option(EVENTS, "An event lasts at least so long.")] = 300,
+    abstain: Annotated[float | None, _option(EVENTS, "No label below this smoothed score.")] = None,
+    recording: Annotated[Path | None, _source("NAME.recording, instead of live sources.")] = None,
+    replay: Annotated[
+        str, _source("'as-run' repeats the live decisions, 'ideal' drops nothing.")
+    ] = "ideal",
+    for_s: Annotated[float | None, typer.Option("--for", help="End after so many seconds.")] = None,
+) -> None:
+    """Predict live from cameras, microphones, texts and signals, until it is told to end.
+
+    SIGTERM and Ctrl-C end it, SIGHUP goes on with a changed bundle. Example:
+    [bold]mmedge serve guard.mmedge --camera 0 --mic default[/]
+    """
+    from mmedge.runtime.pipeline.config import EventConfig, LiveConfig
+    from mmedge.runtime.pipeline.outputs import Outputs
+    from mmedge.runtime.pipeline.service import ServeConfig
+    from mmedge.runtime.pipeline.service import serve as run
+
+    config = ServeConfig(
+        inputs=_inputs(
+            (camera, mic, stream, play, lines, signal),
+            (camera_size, camera_rate, camera_format, rotate, flip, crop),
+            mic_channels,
+            loop,
+        ),
+        text=text,
+        recording=recording,
+        replay=replay,
+        outputs=Outputs(
+            as_json=as_json,
+            only_events=only_events,
+            show=show,
+            jsonl=jsonl,
+            metrics_file=metrics_file,
+            http=http,
+            http_token=http_token,
+            record=record_to,
+        ),
+        live=LiveConfig(
+            fuse=fuse,
+            tolerance_ms=tolerance_ms,
+            max_age_ms={name: int(value) for name, value in _pairs("max-age-ms", max_age_ms)},
+            max_rate_hz=dict(_pairs("max-rate-hz", max_rate_hz)),
+            explain=explain,
+            threads=threads,
+            events=EventConfig(
+                smooth_ms=smooth_ms,
+                begin=begin,
+                end=end,
+                debounce_ms=debounce_ms,
+                hold_ms=hold_ms,
+                abstain=abstain,
+            ),
+        ),
+        prompts=tuple(prompts or ()),
+        template=template,
+        downmix=downmix,
+        backend=backend,
+        plan=plan,
+        for_s=for_s,
+    )
+    path = _find(bundle)
+    run(path, config, _check(backend, plan))
+
+
+def record(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Recording to make, NAME.recording.")],
+    bundle: BundleOpt = None,
+    camera: CameraOpt = None,
+    mic: MicOpt = None,
+    stream: StreamOpt = None,
+    play: PlayOpt = None,
+    lines: LinesOpt = None,
+    signal: SignalOpt = None,
+    camera_size: SizeOpt = "",
+    camera_rate: RateOpt = None,
+    camera_format: FormatOpt = "",
+    rotate: RotateOpt = 0,
+    flip: FlipOpt = "none",
+    crop: CropOpt = "",
+    mic_channels: ChannelsOpt = "",
+    lossy: Annotated[
+        bool, typer.Option("--lossy", help="Pictures by MJPEG: a tenth of the size, not the same.")
+    ] = False,
+    max_bytes: Annotated[int, typer.Option(help="End at this size.")] = 4 * 2**30,
+    for_s: Annotated[float, typer.Option("--for", help="End after so many seconds.")] = 3600,
+) -> None:
+    """Record what the bundle's modalities would see and hear, without predicting.
+
+    Example: [bold]mmedge record guard.mmedge -o door.recording --camera 0 --mic default[/]
+    """
+    from mmedge.runtime.pipeline.recorder import RecordConfig
+    from mmedge.runtime.pipeline.service import record as run
+
+    inputs = _inputs(
+        (camera, mic, stream, play, lines, signal),
+        (camera_size, camera_rate, camera_format, rotate, flip, crop),
+        mic_channels,
+        False,
+    )
+    config = RecordConfig(path=out, max_bytes=max_bytes, max_s=for_s, lossless=not lossy)
+    header = run(_find(bundle), inputs, config)
+    for name, track in header.tracks.items():
+        typer.echo(f"{name}: {track.samples} samples, {track.lost} lost")
+    typer.echo(f"{out}: {header.ended}")
+
+
+def devices(as_json: JsonOpt = False) -> None:
+    """List the cameras and microphones of this machine, and what they can do.
+
+    Example: [bold]mmedge devices[/]
+    """
+    from mmedge import views
+    from mmedge.runtime.pipeline.devices import list_devices
+
+    with views.progress() as on_stage:
+        on_stage("devices")
+        found = list_devices()
+    if as_json:
+        typer.echo(json.dumps(found.to_json()))
+    else:
+        views.show_devices(found)
+
+
+def _find(named: Path | None) -> Path:
+    """Find the bundle, and say which if it was not named."""
+    from mmedge.demo import BUNDLE
+    from mmedge.runtime.pipeline.service import find_bundle
+
+    path, why = find_bundle(named, Path.cwd(), BUNDLE)
+    if why:
+        typer.echo(f"mmedge: bundle {path} ({why})", err=True)
+    return path
+
+
+def _check(backend: str, plan: str) -> Callable[[Bundle], None]:
+    """Make what a changed bundle has to pass before it takes over."""
+
+    def check(bundle: Bundle) -> None:
+        from mmedge.proof import verify
+
+        parity = verify(bundle, backend=backend, plan=plan)
+        if not parity.passed:
+            raise ProofError(f"it fails its own proof here, first at {parity.worst.point}")
+
+    return check
+
+
+def _inputs(
+    named: tuple[list[str] | None, ...],
+    wishes: tuple[str, float | None, str, int, str, str],
+    channels: str,
+    loop: bool,
+) -> Inputs:
+    from mmedge.runtime.pipeline.binding import CameraWishes, Inputs
+
+    cameras, mics, streams, files, texts, signals = (tuple(each or ()) for each in named)
+    size, rate_hz, letters, rotate, flip, crop = wishes
+    numbers = [each.strip() for each in channels.split(",") if channels]
+    if not all(each.isdecimal() for each in numbers):
+        raise ConfigError(f"--mic-channels {channels!r}: give numbers from 0, such as 0,1")
+    return Inputs(
+        cameras=cameras,
+        mics=mics,
+        streams=streams,
+        files=files,
+        texts=texts,
+        signals=signals,
+        wishes=CameraWishes(
+            size=size, rate_hz=rate_hz, format=letters, rotate=rotate, flip=flip, crop=crop
+        ),
+        channels=tuple(map(int, numbers)) or None,
+        loop=loop,
+    )
+
+
+def _pairs(option: str, given: list[str] | None) -> Iterator[tuple[str, float]]:
+    for each in given or ():
+        name, _, value = each.partition("=")
+        try:
+            yield name, float(value)
+        except ValueError as exc:
+            raise ConfigError(f"--{option} {each!r}: give NAME=NUMBER") from exc
