@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, cast
 import typer
 import typer.core
 
+from mmedge.cli.live import devices, record, serve
 from mmedge.cli.options import (
     BackendOpt,
     BundleArg,
@@ -240,8 +241,8 @@ def predict(
             views.show_predictions(predictions)
 
 
-app.command()(gallery)
-app.command()(search)
+for command in (gallery, search, serve, record, devices):
+    app.command()(command)
 
 
 @app.command()

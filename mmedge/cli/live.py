@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["devices", "record", "serve"]
 
+_DEMO = Path(__file__).parents[1] / "demo" / "digits.mmedge"
 SOURCES, WHERE, HOW, EVENTS = "Sources", "Where predictions go", "How it predicts", "Events"
 
 
@@ -225,23 +226,40 @@ def devices(as_json: JsonOpt = False) -> None:
     Example: [bold]mmedge devices[/]
     """
     from mmedge import views
-    from mmedge.runtime.pipeline.devices import list_devices
+    from mmedge.runtime.sources.devices import list_devices
 
     with views.progress() as on_stage:
         on_stage("devices")
         found = list_devices()
     if as_json:
         typer.echo(json.dumps(found.to_json()))
-    else:
-        views.show_devices(found)
+        return
+    for camera in found.cameras:
+        names = " ".join(each for each in (camera.path, *camera.ids) if each)
+        typer.echo(f"--camera {camera.index}  {camera.name}  {names}".rstrip())
+        for mode in camera.modes:
+            rates = ", ".join(f"{rate_hz:g}" for rate_hz in mode.rates_hz) or "?"
+            typer.echo(f"    {mode.format} {mode.width}x{mode.height} at {rates} Hz")
+        if camera.problem:
+            typer.echo(f"    {camera.problem}")
+    for mic in found.microphones:
+        which = mic.name if mic.index is None else mic.index
+        star = "  (default)" if mic.default else ""
+        typer.echo(f"--mic {which}  {mic.name}  {mic.host_api}{star}")
+        rates = ", ".join(map(str, mic.rates_hz)) or "busy"
+        typer.echo(f"    {mic.channels} channels; {rates} Hz")
+    for what, several in (("camera", found.cameras), ("microphone", found.microphones)):
+        if not several:
+            typer.echo(f"no {what} was found")
+    for problem in found.problems:
+        typer.echo(f"mmedge: {problem}", err=True)
 
 
 def _find(named: Path | None) -> Path:
     """Find the bundle, and say which if it was not named."""
-    from mmedge.demo import BUNDLE
     from mmedge.runtime.pipeline.service import find_bundle
 
-    path, why = find_bundle(named, Path.cwd(), BUNDLE)
+    path, why = find_bundle(named, Path.cwd(), _DEMO)
     if why:
         typer.echo(f"mmedge: bundle {path} ({why})", err=True)
     return path
