@@ -5,10 +5,33 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmedge.cli.live_options import (
+    EVENTS,
+    HOW,
+    WHERE,
+    BundleOpt,
+    CameraOpt,
+    ChannelsOpt,
+    CropOpt,
+    FlipOpt,
+    FormatOpt,
+    LinesOpt,
+    LoopOpt,
+    MicOpt,
+    PlayOpt,
+    RateOpt,
+    RotateOpt,
+    SignalOpt,
+    SizeOpt,
+    StreamOpt,
+    TextOpt,
+    option,
+    source,
+)
 from mmedge.cli.options import BackendOpt, DownmixOpt, JsonOpt, PlanOpt
 from mmedge.errors import ConfigError, ProofError
 
@@ -19,44 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["devices", "record", "serve"]
 
 _DEMO = Path(__file__).parents[1] / "demo" / "digits.mmedge"
-SOURCES, WHERE, HOW, EVENTS = "Sources", "Where predictions go", "How it predicts", "Events"
-
-
-def _source(help: str, *names: str) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=SOURCES)
-
-
-BundleOpt = Annotated[
-    Path | None,
-    typer.Argument(
-        help="Bundle folder; else $MMEDGE_BUNDLE, the only *.mmedge here, or the demo's."
-    ),
-]
-CameraOpt = Annotated[
-    list[str] | None, _source("[NAME=]0, /dev/v4l/by-id/..., csi, rtsp://... Repeat for several.")
-]
-MicOpt = Annotated[list[str] | None, _source("[NAME=]default, an index, or a part of the name.")]
-StreamOpt = Annotated[
-    list[str] | None, _source("[CAMERA,MIC=]rtsp://... that carries picture and sound.")
-]
-PlayOpt = Annotated[list[str] | None, _source("[CAMERA,MIC=]FILE, played as if it happened now.")]
-LoopOpt = Annotated[bool, _source("Play files again and again.", "--loop")]
-TextOpt = Annotated[str | None, _source("A text that holds from the start.")]
-LinesOpt = Annotated[list[str] | None, _source("[NAME=]- or FILE: a text per line, followed.")]
-SignalOpt = Annotated[
-    list[str] | None, _source("[NAME=]- or FILE: readings as JSON lines, followed.")
-]
-SizeOpt = Annotated[str, _source("Size asked of the cameras, 640x480.", "--camera-size")]
-RateOpt = Annotated[float | None, _source("Pictures per second asked of the cameras.")]
-FormatOpt = Annotated[str, _source("Pixel format asked of the cameras: MJPG, YUYV.")]
-RotateOpt = Annotated[int, _source("Degrees clockwise: 0, 90, 180, 270.")]
-FlipOpt = Annotated[str, _source("none, horizontal, vertical.")]
-CropOpt = Annotated[str, _source("LEFT,TOP,WIDTH,HEIGHT of the turned picture.")]
-ChannelsOpt = Annotated[str, _source("Channels of the microphones, from 0: 0 or 0,1.")]
-
-
-def _option(panel: str, help: str, *names: str) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=panel)
 
 
 def serve(  # one option for each field of the frozen configurations
@@ -78,46 +63,46 @@ def serve(  # one option for each field of the frozen configurations
     mic_channels: ChannelsOpt = "",
     as_json: JsonOpt = False,
     only_events: Annotated[
-        bool, _option(WHERE, "With --json and --jsonl: only what began or ended.", "--only-events")
+        bool, option(WHERE, "With --json and --jsonl: only what began or ended.", "--only-events")
     ] = False,
-    show: Annotated[bool, _option(WHERE, "A window with the picture.", "--show")] = False,
-    jsonl: Annotated[Path | None, _option(WHERE, "Rotated files of JSON lines.")] = None,
+    show: Annotated[bool, option(WHERE, "A window with the picture.", "--show")] = False,
+    jsonl: Annotated[Path | None, option(WHERE, "Rotated files of JSON lines.")] = None,
     metrics_file: Annotated[
-        Path | None, _option(WHERE, "NAME.prom for node_exporter's textfile collector.")
+        Path | None, option(WHERE, "NAME.prom for node_exporter's textfile collector.")
     ] = None,
     http: Annotated[
-        str | None, _option(WHERE, "[HOST:]PORT for health, metrics and a WebSocket.")
+        str | None, option(WHERE, "[HOST:]PORT for health, metrics and a WebSocket.")
     ] = None,
-    http_token: Annotated[Path | None, _option(WHERE, "File that holds the token.")] = None,
+    http_token: Annotated[Path | None, option(WHERE, "File that holds the token.")] = None,
     record_to: Annotated[
-        Path | None, _option(WHERE, "Record to NAME.recording.", "--record")
+        Path | None, option(WHERE, "Record to NAME.recording.", "--record")
     ] = None,
     fuse: Annotated[
-        str, _option(HOW, "'each' new embedding, 'all' new, or the modality that drives.")
+        str, option(HOW, "'each' new embedding, 'all' new, or the modality that drives.")
     ] = "each",
-    tolerance_ms: Annotated[int, _option(HOW, "How far apart capture times may lie.")] = 500,
+    tolerance_ms: Annotated[int, option(HOW, "How far apart capture times may lie.")] = 500,
     max_age_ms: Annotated[
-        list[str] | None, _option(HOW, "NAME=MS after which a modality is absent.")
+        list[str] | None, option(HOW, "NAME=MS after which a modality is absent.")
     ] = None,
     max_rate_hz: Annotated[
-        list[str] | None, _option(HOW, "NAME=HZ: its encoder runs at most so often.")
+        list[str] | None, option(HOW, "NAME=HZ: its encoder runs at most so often.")
     ] = None,
-    prompts: Annotated[list[str] | None, _option(HOW, "A text to choose from; repeat it.")] = None,
-    template: Annotated[str, _option(HOW, "Sentence around each prompt, with {}.")] = "{}",
-    explain: Annotated[bool, _option(HOW, "Contributions and conflict.")] = True,
-    threads: Annotated[int | None, _option(HOW, "CPU threads of one operator.")] = None,
+    prompts: Annotated[list[str] | None, option(HOW, "A text to choose from; repeat it.")] = None,
+    template: Annotated[str, option(HOW, "Sentence around each prompt, with {}.")] = "{}",
+    explain: Annotated[bool, option(HOW, "Contributions and conflict.")] = True,
+    threads: Annotated[int | None, option(HOW, "CPU threads of one operator.")] = None,
     downmix: DownmixOpt = None,
     backend: BackendOpt = "cpu",
     plan: PlanOpt = "fp32",
-    begin: Annotated[float, _option(EVENTS, "Smoothed score from which a label begins.")] = 0.7,
-    end: Annotated[float, _option(EVENTS, "... and below which it ends.")] = 0.4,
-    smooth_ms: Annotated[int, _option(EVENTS, "Time constant of the smoothing.")] = 300,
-    debounce_ms: Annotated[int, _option(EVENTS, "For so long beyond the threshold.")] = 200,
-    hold_ms: Annotated[int, _option(EVENTS, "An event lasts at least so long.")] = 300,
-    abstain: Annotated[float | None, _option(EVENTS, "No label below this smoothed score.")] = None,
-    recording: Annotated[Path | None, _source("NAME.recording, instead of live sources.")] = None,
+    begin: Annotated[float, option(EVENTS, "Smoothed score from which a label begins.")] = 0.7,
+    end: Annotated[float, option(EVENTS, "... and below which it ends.")] = 0.4,
+    smooth_ms: Annotated[int, option(EVENTS, "Time constant of the smoothing.")] = 300,
+    debounce_ms: Annotated[int, option(EVENTS, "For so long beyond the threshold.")] = 200,
+    hold_ms: Annotated[int, option(EVENTS, "An event lasts at least so long.")] = 300,
+    abstain: Annotated[float | None, option(EVENTS, "No label below this smoothed score.")] = None,
+    recording: Annotated[Path | None, source("NAME.recording, instead of live sources.")] = None,
     replay: Annotated[
-        str, _source("'as-run' repeats the live decisions, 'ideal' drops nothing.")
+        str, source("'as-run' repeats the live decisions, 'ideal' drops nothing.")
     ] = "ideal",
     for_s: Annotated[float | None, typer.Option("--for", help="End after so many seconds.")] = None,
 ) -> None:
