@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmedge.bundle import Bundle, open_bundle
+    from mmedge.runtime.pipeline.binding import Inputs
+    from mmedge.runtime.pipeline.config import EventConfig, LiveConfig
+    from mmedge.runtime.pipeline.pipeline import Pipeline
+    from mmedge.runtime.pipeline.tick import Event, Tick
     from mmedge.runtime.prediction import Prediction
     from mmedge.runtime.predictor import Predictor
     from mmedge.runtime.preprocess import Pcm
@@ -30,12 +34,17 @@ if TYPE_CHECKING:
 __all__ = [
     "Bundle",
     "Classification",
+    "Event",
+    "EventConfig",
     "Image",
     "ImageQuality",
+    "Inputs",
+    "LiveConfig",
     "LogMel",
     "Matching",
     "MultiLabel",
     "Pcm",
+    "Pipeline",
     "Prediction",
     "Predictor",
     "Raw",
@@ -44,6 +53,7 @@ __all__ = [
     "Sound",
     "SoundQuality",
     "Text",
+    "Tick",
     "image_from_hugging_face",
     "open_bundle",
     "sound_from_hugging_face",
@@ -52,10 +62,16 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Bundle": "mmedge.bundle",
-    "open_bundle": "mmedge.bundle",
+    "Event": "mmedge.runtime.pipeline.tick",
+    "EventConfig": "mmedge.runtime.pipeline.config",
+    "Inputs": "mmedge.runtime.pipeline.binding",
+    "LiveConfig": "mmedge.runtime.pipeline.config",
     "Pcm": "mmedge.runtime.preprocess",
+    "Pipeline": "mmedge.runtime.pipeline.pipeline",
     "Prediction": "mmedge.runtime.prediction",
     "Predictor": "mmedge.runtime.predictor",
+    "Tick": "mmedge.runtime.pipeline.tick",
+    "open_bundle": "mmedge.bundle",
 }
 
 

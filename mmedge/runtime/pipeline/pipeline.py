@@ -6,11 +6,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import Self
+
 from mmedge._closing import Closing
-from mmedge.bundle import Bundle
+from mmedge.bundle import Bundle, open_bundle
 from mmedge.errors import ConfigError
+from mmedge.runtime.pipeline.binding import Inputs, bind
 from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.delivery import Delivery
 from mmedge.runtime.pipeline.engine import Engine
@@ -40,9 +44,10 @@ _STUCK_NS = 5_000_000_000
 class Pipeline(Closing):
     """Predicts live until it is closed.
 
-    >>> with Pipeline(bundle, feeds=[Feed(make=camera, feeds={"image": "camera"})]) as pipeline:
-    ...     for tick in pipeline:  # doctest: +SKIP
-    ...         print(tick.labels)
+    >>> inputs = Inputs(cameras=("0",), mics=("default",))
+    >>> with Pipeline.open("guard.mmedge", inputs) as pipeline:  # doctest: +SKIP
+    ...     for tick in pipeline:
+    ...         print(tick.labels, tick.events)
 
     Args:
         bundle: from `mmedge.open_bundle`.
@@ -99,6 +104,19 @@ class Pipeline(Closing):
         self._started = False
         self._watched_ns = self._begun_ns
 
+    @classmethod
+    def open(cls, path: Path | str, inputs: Inputs | None = None, **options: Any) -> Self:
+        """Open a bundle's folder, with the devices that are named as on the command line.
+
+        Args:
+            path: the bundle.
+            inputs: the devices; none for an app that pushes everything.
+            options: those of the class.
+        """
+        bundle = open_bundle(path)
+        feeds = bind(inputs or Inputs(), bundle.manifest.modalities)
+        return cls(bundle, feeds=feeds, **options)
+
     def start(self) -> None:
         """Warm the graphs up and open the sources; a ``with`` or an iteration does it too."""
         if self._started:
@@ -111,7 +129,7 @@ class Pipeline(Closing):
             self._engine.start()
         self._monitor.start()
 
-    def __enter__(self) -> Pipeline:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -136,8 +154,7 @@ class Pipeline(Closing):
             raise ConfigError(
                 f"{modality!r} cannot be pushed; what can be is: {names or 'nothing'}"
             )
-        stamp_ns = self._clock() if time_ns is None else time_ns
-        self._deliver(modality, self._pushers[modality](value, stamp_ns))
+        self._deliver(modality, self._pushers[modality](value, time_ns, self._clock()))
 
     def set_prompts(self, texts: Sequence[str], template: str = "{}") -> None:
         """Let a matching task choose among other texts from the next prediction on."""

@@ -32,7 +32,7 @@ class Pusher:
         self._run = self._index = 0
         self._next_ns: int | None = None
 
-    def __call__(self, value: Any, time_ns: int) -> Sample:
+    def __call__(self, value: Any, time_ns: int | None, now_ns: int) -> Sample:
         """Make a sample.
 
         Args:
@@ -40,20 +40,22 @@ class Pusher:
                 ``[n, channels]`` at the model's rate, or a `Pcm` (``[channels, n]``) of any;
                 a text; numbers of a signal. Arrays are not to be written to any more.
             time_ns: when it was captured, by ``time.monotonic_ns()``; for sound its first
-                sample.
+                sample. ``None`` where nobody knows: then it ends now.
+            now_ns: the time now.
 
         Raises:
             ConfigError: the modality does not take such a thing.
         """
         modality = self._modality
+        if isinstance(modality, Sound):
+            return self._sound(value, time_ns, now_ns, modality)
+        time_ns = now_ns if time_ns is None else time_ns
         if isinstance(modality, Image):
             picture = value if isinstance(value, Picture) else Picture(value)
             pixels: Any = picture.pixels
             if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3:
                 raise self._refuse(value, "a picture, uint8 [h, w, 3]")
             return Frame(time_ns, pixels, picture.order)
-        if isinstance(modality, Sound):
-            return self._sound(value, time_ns, modality)
         if isinstance(modality, Signal):
             try:
                 return Reading(time_ns, np.atleast_1d(np.asarray(value, np.float64)))
@@ -63,7 +65,7 @@ class Pusher:
             raise self._refuse(value, "a text")
         return Line(time_ns, value)
 
-    def _sound(self, value: Any, time_ns: int, spec: Sound) -> Block:
+    def _sound(self, value: Any, time_ns: int | None, now_ns: int, spec: Sound) -> Block:
         rate_hz = spec.rate_hz
         if isinstance(value, Pcm):
             value, rate_hz = np.atleast_2d(value.samples).T, value.rate_hz
@@ -76,11 +78,14 @@ class Pusher:
             samples = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
         if samples.dtype != np.int16:
             raise self._refuse(value, "sound, int16 or float32 [n] or [n, channels]")
+        length_ns = len(samples) * NS_PER_S // rate_hz
+        if time_ns is None:
+            time_ns = now_ns - length_ns
         if self._next_ns is None or abs(time_ns - self._next_ns) > _GAP_NS:
             self._run, self._index = self._run + 1, 0
         block = Block(time_ns, samples, rate_hz, self._run, self._index)
         self._index += len(samples)
-        self._next_ns = time_ns + len(samples) * NS_PER_S // rate_hz
+        self._next_ns = time_ns + length_ns
         return block
 
     def _refuse(self, value: Any, wanted: str) -> ConfigError:
