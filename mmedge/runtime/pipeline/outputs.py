@@ -45,12 +45,15 @@ class Outputs:
     record: Path | None = None
 
 
-def make_sinks(outputs: Outputs, latest_frame: Callable[[], Frame | None]) -> list[Sink]:
+def make_sinks(
+    outputs: Outputs, latest_frame: Callable[[], Frame | None], on_quit: Callable[[], None]
+) -> list[Sink]:
     """Make the sinks; what cannot work is found here, and not at the first prediction.
 
     Args:
         outputs: which.
         latest_frame: gives the newest picture, for the window.
+        on_quit: called when the window is closed.
 
     Raises:
         ConfigError: a file or address that cannot be had.
@@ -75,9 +78,9 @@ def make_sinks(outputs: Outputs, latest_frame: Callable[[], Frame | None]) -> li
     if outputs.http is not None:
         sinks.append(_server(outputs.http, outputs.http_token))
     if outputs.show:
-        from mmedge.runtime.sinks.window import Window
+        from mmedge.runtime.sinks.window import Window, WindowConfig
 
-        sinks.append(Window(latest_frame))
+        sinks.append(Window(WindowConfig(), latest_frame, on_quit=on_quit))
     return sinks
 
 

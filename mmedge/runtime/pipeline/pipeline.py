@@ -15,6 +15,7 @@ from mmedge._closing import Closing
 from mmedge.bundle import Bundle, open_bundle
 from mmedge.errors import ConfigError
 from mmedge.runtime.pipeline.binding import Inputs, bind
+from mmedge.runtime.pipeline.board import Board
 from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.delivery import Delivery
 from mmedge.runtime.pipeline.engine import Engine
@@ -38,7 +39,6 @@ _log = logging.getLogger(__name__)
 _POLL_S = 0.05
 _SHOW_NS = 250_000_000
 _JOIN_S = 1.2
-_STUCK_NS = 5_000_000_000
 
 
 class Pipeline(Closing):
@@ -99,10 +99,11 @@ class Pipeline(Closing):
             for each in feeds
         ]
         self._sinks = [Delivery(sink, self._config.queue) for sink in sinks]
+        self._board = Board()
         self._stopped = threading.Event()
         self._monitor = threading.Thread(target=self._watch, name="monitor", daemon=True)
         self._started = False
-        self._watched_ns = self._begun_ns
+        self._looked = 0
 
     @classmethod
     def open(cls, path: Path | str, inputs: Inputs | None = None, **options: Any) -> Self:
@@ -201,7 +202,7 @@ class Pipeline(Closing):
             time_ns=now_ns,
             bundle=bundle.digest,
             model=bundle.manifest.name,
-            ready=self._count > 0,
+            ready=self.ready,
             degraded=engine.degraded,
             ticks=self._count,
             rate_hz=self._rate.per_second(now_ns),
@@ -209,6 +210,7 @@ class Pipeline(Closing):
             sources=tuple(source.status() for source in self._sources),
             modalities=engine.status(now_ns),
             sinks=tuple(sink.status() for sink in self._sinks),
+            board=self._board.poll(),
         )
 
     @property
@@ -218,9 +220,14 @@ class Pipeline(Closing):
         return bool(states) and all(state == "ended" for state in states)
 
     @property
-    def progressing(self) -> bool:
-        """Whether the pipeline itself goes on: a watchdog asks, and absent devices are fine."""
-        return self._clock() - self._watched_ns < _STUCK_NS
+    def ready(self) -> bool:
+        """Whether a prediction has been made: the graphs are warm, and something came."""
+        return self._count > 0
+
+    @property
+    def progress(self) -> int:
+        """A number that grows as long as the pipeline looks after its parts."""
+        return self._looked
 
     def close(self) -> None:
         """End everything within 5 seconds; what the sinks have taken is flushed."""
@@ -275,7 +282,7 @@ class Pipeline(Closing):
                 source.poll()
             self._engine.explain_absence(self._absences())
             self._engine.poll()
-            self._watched_ns = self._clock()
+            self._looked += 1
             now_ns = time.monotonic_ns()
             if now_ns - shown_ns >= _SHOW_NS:
                 shown_ns, status = now_ns, self.status()

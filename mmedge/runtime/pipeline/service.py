@@ -18,11 +18,11 @@ from mmedge.errors import ConfigError, MmedgeError
 from mmedge.runtime.offline import downmixed
 from mmedge.runtime.pipeline.binding import Inputs, bind
 from mmedge.runtime.pipeline.config import LiveConfig
-from mmedge.runtime.pipeline.notify import notify
 from mmedge.runtime.pipeline.outputs import Outputs, make_sinks
 from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.recorder import RecordConfig, Recorder
 from mmedge.runtime.pipeline.replay import as_run, ideal
+from mmedge.runtime.pipeline.systemd import Systemd
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.recording import Header, open_recording, parse_header
 from mmedge.runtime.samples import Frame
@@ -122,8 +122,9 @@ def serve(path: Path, config: ServeConfig, check: Callable[[Bundle], None]) -> s
     if config.recording is not None:
         return _replay(bundle, config.recording, config)
     feeds = bind(config.inputs, bundle.manifest.modalities)
+    quitting = threading.Event()
     frames: list[Callable[[], Frame | None]] = []
-    sinks = make_sinks(config.outputs, lambda: frames[0]() if frames else None)
+    sinks = make_sinks(config.outputs, lambda: frames[0]() if frames else None, quitting.set)
     recorder = None
     if config.outputs.record is not None:
         recorder = Recorder(RecordConfig(path=config.outputs.record), bundle, config.live)
@@ -143,7 +144,8 @@ def serve(path: Path, config: ServeConfig, check: Callable[[Bundle], None]) -> s
         pipeline.start()
         if config.text is not None:
             pipeline.push(_only_text(bundle), config.text)
-        return run_service(pipeline, bundle=path, check=check, for_s=config.for_s, notify=notify)
+        ended = lambda: "the window was closed" if quitting.is_set() else ""  # noqa: E731
+        return run_service(pipeline, bundle=path, check=check, for_s=config.for_s, ended=ended)
     finally:
         pipeline.close()
         if recorder is not None:
@@ -166,15 +168,13 @@ def record(path: Path, inputs: Inputs, config: RecordConfig) -> Header:
     with Recorder(config, bundle, LiveConfig()) as recorder:
         pipeline = Pipeline(bundle, feeds=feeds, recorder=recorder, predict=False)
         pipeline.start()
-        run_service(
-            pipeline, bundle=path, check=lambda _: None, ended=lambda: recorder.ended, notify=notify
-        )
+        run_service(pipeline, bundle=path, check=lambda _: None, ended=lambda: recorder.ended)
     return parse_header(config.path)
 
 
 def _replay(bundle: Bundle, path: Path, config: ServeConfig) -> str:
     recording = open_recording(path)
-    sinks = make_sinks(config.outputs, lambda: None)
+    sinks = make_sinks(config.outputs, lambda: None, lambda: None)
     with Predictor(bundle, backend=config.backend, plan=config.plan) as predictor:
         if config.prompts:
             predictor.set_prompts(config.prompts, config.template)
@@ -204,12 +204,12 @@ def run_service(
     check: Callable[[Bundle], None],
     for_s: float | None = None,
     ended: Callable[[], str] = lambda: "",
-    notify: Callable[[str], None] = lambda _: None,
 ) -> str:
     """Run a started pipeline until it is told to end, and close it.
 
     SIGINT and SIGTERM end it; SIGHUP opens the bundle's folder again and goes on with what
-    is there now, or with the old one if that does not pass ``check``.
+    is there now, or with the old one if that does not pass ``check``. Where systemd
+    listens, it is told.
 
     Args:
         pipeline: started.
@@ -217,31 +217,29 @@ def run_service(
         check: raises if a bundle is not to be trusted with the work.
         for_s: end after so long.
         ended: says why it is to end, or nothing.
-        notify: tells a supervisor (systemd) of the state, as ``READY=1``.
 
     Returns:
         Why it ended, for people.
     """
     begun_s = time.monotonic()
+    systemd = Systemd(os.environ)
     said_ready = False
     with _signals() as asked:
         while True:
             if asked.reload.is_set():
                 asked.reload.clear()
-                _reload(pipeline, bundle, check, notify)
-            status = pipeline.status()
-            if status.ready and not said_ready:
+                _reload(pipeline, bundle, check)
+            if pipeline.ready and not said_ready:
                 said_ready = True
-                notify("READY=1")
-            if pipeline.progressing:
-                notify("WATCHDOG=1")
+                systemd.ready()
+            systemd.beat(pipeline.progress, time.monotonic_ns())
             why = asked.why or ended()
             if not why and for_s is not None and time.monotonic() - begun_s >= for_s:
                 why = f"{for_s:g} s are over"
             if not why and pipeline.ended:
                 why = "every source has come to its end"
             if why:
-                notify("STOPPING=1")
+                systemd.stopping()
                 pipeline.close()
                 return why
             asked.stop.wait(_POLL_S)
@@ -285,15 +283,8 @@ def _signals() -> Iterator[_Asked]:
             signal.signal(number, handler)
 
 
-def _reload(
-    pipeline: Pipeline,
-    bundle: Path,
-    check: Callable[[Bundle], None],
-    notify: Callable[[str], None],
-) -> None:
-    notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+def _reload(pipeline: Pipeline, bundle: Path, check: Callable[[Bundle], None]) -> None:
     try:
         pipeline.swap(open_bundle(bundle), check)
     except MmedgeError as exc:
         _log.warning("the bundle was not changed, the old one goes on: %s", exc)
-    notify("READY=1")
