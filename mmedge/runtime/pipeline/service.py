@@ -223,15 +223,12 @@ def run_service(
     """
     begun_s = time.monotonic()
     systemd = Systemd(os.environ)
-    said_ready = False
+    systemd.ready()  # the graphs are warm; a device that is missing is no reason to begin anew
     with _signals() as asked:
         while True:
             if asked.reload.is_set():
                 asked.reload.clear()
                 _reload(pipeline, bundle, check)
-            if pipeline.ready and not said_ready:
-                said_ready = True
-                systemd.ready()
             systemd.beat(pipeline.progress, time.monotonic_ns())
             why = asked.why or ended()
             if not why and for_s is not None and time.monotonic() - begun_s >= for_s:
