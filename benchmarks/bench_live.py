@@ -12,6 +12,7 @@ import resource
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -114,9 +115,9 @@ def main() -> None:
             feed = Feed(make=lambda: Film(film), feeds={"image": "camera"})
             pipeline = Pipeline(made, feeds=[feed], config=config)
             for name, run in (
-                ("pipeline", lambda: by_pipeline(pipeline)),
-                ("by hand", lambda: by_hand(calm, film)),
-                ("by hand, spinning", lambda: by_hand(spinning, film)),
+                ("pipeline", partial(by_pipeline, pipeline)),
+                ("by hand", partial(by_hand, calm, film)),
+                ("by hand, spinning", partial(by_hand, spinning, film)),
             ):
                 begun_s = cpu_s()
                 done = run()

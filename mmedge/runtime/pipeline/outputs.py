@@ -60,7 +60,8 @@ def make_sinks(
         IncompatibleError: an OpenCV without windows.
         MissingDependencyError: a package that a sink needs is not installed.
     """
-    from mmedge.runtime.sinks.jsonl import JsonLines, JsonLinesConfig, What
+    from mmedge.runtime.sinks.jsonl import JsonLines, JsonLinesConfig
+    from mmedge.runtime.sinks.lines import What
     from mmedge.runtime.sinks.terminal import Terminal
 
     what: What = "events" if outputs.only_events else "ticks"
