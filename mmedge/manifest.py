@@ -15,7 +15,19 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from typing_extensions import Self
 
 from mmedge.errors import ArtefactError, IncompatibleError
-from mmedge.specs import GraphSpec, Matching, Modality, Name, Note, Spec, Task
+from mmedge.specs import (
+    GraphSpec,
+    Matching,
+    Modality,
+    Name,
+    Note,
+    Spec,
+    StateSpec,
+    Task,
+    TensorSpec,
+    check_consecutive,
+    check_states,
+)
 
 __all__ = [
     "FUSION",
@@ -102,6 +114,7 @@ class Manifest(Spec):
         modalities: what each one sees.
         tasks: what the model answers; the fusion graph has one output for each.
         graphs: signature per graph: one per modality and ``fusion``.
+        states: modality -> what its encoder remembers from window to window.
         plans: name -> precision and files; ``fp32`` is always there.
         tokenizers: text modality -> tokenizer file.
         golden: samples that ``verify`` repeats.
@@ -116,6 +129,9 @@ class Manifest(Spec):
     modalities: dict[Name, Modality]
     tasks: Annotated[dict[Name, Task], Field(min_length=1)]
     graphs: dict[Name, GraphSpec]
+    states: dict[Name, Annotated[tuple[StateSpec, ...], Field(strict=False, min_length=1)]] = Field(
+        default_factory=dict
+    )
     plans: dict[Name, Plan]
     tokenizers: dict[Name, FileRef] = Field(default_factory=dict)
     golden: GoldenRef
@@ -132,11 +148,26 @@ class Manifest(Spec):
 
     def encoder_outputs(self, modality: str) -> dict[str, str]:
         """Output of the modality's encoder -> input of the fusion head that it feeds."""
-        outputs = self.graphs[modality].outputs
+        kept = {state.output for state in self.states.get(modality, ())}
         return {
             spec.name: f"{modality}_mask" if spec.name == TOKENS_MASK else modality
-            for spec in outputs
+            for spec in self.graphs[modality].outputs
+            if spec.name not in kept
         }
+
+    def encoder_inputs(self, modality: str) -> tuple[TensorSpec, ...]:
+        """What a window is prepared into: the graph's inputs without its states."""
+        held = {state.input for state in self.states.get(modality, ())}
+        return tuple(spec for spec in self.graphs[modality].inputs if spec.name not in held)
+
+    @model_validator(mode="after")
+    def _check_states(self) -> Self:
+        if not set(self.states) <= set(self.modalities) & set(self.graphs):
+            raise ValueError(f"states of {sorted(self.states)}, which are not all encoders")
+        for name, states in self.states.items():
+            check_states(self.graphs[name], states)
+        check_consecutive(self.modalities, list(self.states))
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> Self:

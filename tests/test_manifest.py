@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from mmedge.errors import ArtefactError, IncompatibleError
 from mmedge.manifest import Manifest, parse_manifest
 from tests.fakes import linear_bundle
+from tests.remembering import remembering_bundle
 
 GRAPH = ("plans", "fp32", "graphs", "ant")
 GIB = 2**30
@@ -208,3 +210,54 @@ def test_a_long_value_is_not_repeated_in_the_message(written: bytes) -> None:
     with pytest.raises(ArtefactError) as caught:
         parse_manifest(changed(written, ("name",), "!" * 100_000))
     assert len(str(caught.value)) < 400
+
+
+@pytest.fixture(scope="module")
+def remembering() -> bytes:
+    return remembering_bundle().manifest.model_dump_json(indent=1).encode()
+
+
+def test_states_are_read_back(remembering: bytes) -> None:
+    (state,) = parse_manifest(remembering).states["ear"]
+    assert (state.name, state.input, state.output) == ("sum", "state_sum", "next_sum")
+    assert state.init == (10.0,)
+
+
+def test_a_manifest_from_before_states_has_none(written: bytes) -> None:
+    assert parse_manifest(changed(written, ("states",), ...)).states == {}
+
+
+STATE = ("states", "ear", 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ((*STATE, "input"), "samples", "state sum goes in as float32(batch, 4) and comes out as"),
+        ((*STATE, "input"), "nothing", "inputs of states ['nothing'] must be some of"),
+        ((*STATE, "output"), "nothing", "outputs of states ['nothing'] must be some of"),
+        ((*STATE, "init"), [1, 2], "state sum has 2 init values; 1 or 1"),
+        ((*STATE, "init"), [], "states.ear.0.init"),
+        ((*STATE, "name"), "../x", "states.ear.0.name"),
+        (("states", "ear"), [], "states.ear"),
+        (("states",), {"nose": []}, "states.nose"),
+        (("modalities", "ear", "hop_ms"), 2, "each sample must be seen once: hop_ms=2 has to be"),
+    ],
+)
+def test_states_that_do_not_fit_the_graph_are_refused(
+    path: tuple[str | int, ...], value: object, words: str, remembering: bytes
+) -> None:
+    with pytest.raises(ArtefactError, match=re.escape(words)):
+        parse_manifest(changed(remembering, path, value))
+
+
+def test_two_states_may_not_share_a_tensor(remembering: bytes) -> None:
+    twice = json.loads(remembering)["states"]["ear"] * 2
+    with pytest.raises(ArtefactError, match="once each"):
+        parse_manifest(changed(remembering, ("states", "ear"), twice))
+
+
+def test_states_of_something_that_is_no_encoder_are_refused(remembering: bytes) -> None:
+    there = json.loads(remembering)["states"]["ear"]
+    with pytest.raises(ArtefactError, match="which are not all encoders"):
+        parse_manifest(changed(remembering, ("states",), {"fusion": there}))

@@ -13,6 +13,7 @@ from mmedge.export.exporter import Exported, export_bundle  # noqa: E402
 from mmedge.export.imported import OnnxFile  # noqa: E402
 from mmedge.export.loading import load_recipe  # noqa: E402
 from mmedge.export.recipe import Encoder, Fusion, Recipe  # noqa: E402
+from mmedge.export.state import State  # noqa: E402
 
 __all__ = [
     "Encoder",
@@ -21,6 +22,7 @@ __all__ = [
     "Fusion",
     "OnnxFile",
     "Recipe",
+    "State",
     "export_bundle",
     "load_recipe",
 ]

@@ -17,6 +17,7 @@ from torch import Tensor
 from mmedge.bundle import Bundle, file_ref
 from mmedge.errors import ConfigError, ResourceError
 from mmedge.export.calling import takes_presence
+from mmedge.export.chain import seeded_chain
 from mmedge.export.config import ExportConfig
 from mmedge.export.encoder_model import encoder_model, pair
 from mmedge.export.encoders import EncoderGraph
@@ -36,6 +37,7 @@ from mmedge.manifest import (
     Plan,
 )
 from mmedge.proof.absence import cost_of_absence
+from mmedge.proof.chains import Chain
 from mmedge.proof.golden import MAX_BYTES, Golden, Raw
 from mmedge.proof.parity import FP32, Parity
 from mmedge.runtime.preprocess import Preprocessor, make_preprocessor
@@ -94,15 +96,23 @@ class Draft:
             encoders, FusionGraph(head, columns, self._recipe.tasks, defaults).eval()
         ), notes
 
+    def chains(self, reference: Reference, *, shipped: bool) -> dict[str, Chain]:
+        """Walk seeded windows with every encoder that has a state."""
+        return {
+            name: seeded_chain(
+                graph, self.modalities[name], self.preprocessors[name], self._config.seed, shipped
+            )
+            for name, graph in reference.encoders.items()
+            if graph.states
+        }
+
     def add(self, name: str, reference: Reference, golden: Golden) -> None:
         """Export one graph: a modality's, or the fusion head's."""
         if name == FUSION:
             inputs, outputs = fusion_inputs(golden), list(self._recipe.tasks)
             model = to_onnx("the fusion head", reference.fusion, pair(inputs), outputs)
         else:
-            model = encoder_model(
-                reference.encoders[name], golden.inputs[name], golden.embeddings[name]
-            )
+            model = encoder_model(reference.encoders[name], golden.inputs[name])
         data = model.SerializeToString(deterministic=True)
         self._graphs[name] = (self._file(name, ".onnx", data), signature(model))
 
@@ -113,12 +123,15 @@ class Draft:
             ConfigError: its sizes are not those of the recipe's other parts.
         """
         spec = bundle.manifest.graphs[name]
-        for tensor in spec.inputs if name == FUSION else spec.outputs:
-            key = (
-                tensor.name
-                if name == FUSION
-                else bundle.manifest.encoder_outputs(name)[tensor.name]
+        states = () if name == FUSION else tuple(s.spec for s in self._recipe.states(name))
+        if states != bundle.manifest.states.get(name, ()):
+            raise ConfigError(
+                f"the bundle's encoder {name!r} remembers other states than the recipe's: --only "
+                "cannot change them. Export the whole bundle."
             )
+        fed = {} if name == FUSION else bundle.manifest.encoder_outputs(name)
+        for tensor in spec.inputs if name == FUSION else spec.outputs[: len(fed)]:
+            key = tensor.name if name == FUSION else fed[tensor.name]
             made = fusion_inputs(golden).get(key)
             if made is None or made.shape[1:] != tensor.shape[1:]:
                 came = "nothing" if made is None else list(made.shape[1:])
@@ -158,6 +171,11 @@ class Draft:
             modalities=self.modalities,
             tasks=dict(recipe.tasks),
             graphs={name: spec for name, (_, spec) in self._graphs.items()},
+            states={
+                name: tuple(state.spec for state in recipe.states(name))
+                for name in recipe.encoders
+                if recipe.states(name)
+            },
             plans={
                 "fp32": Plan(
                     precision="fp32",

@@ -14,7 +14,6 @@ from mmedge.errors import IncompatibleError, MmedgeError
 from mmedge.export.encoders import EncoderGraph
 from mmedge.export.graph import to_onnx
 from mmedge.export.imported import import_encoder
-from mmedge.manifest import TOKENS_MASK
 from mmedge.proof.parity import FP32, compare
 from mmedge.proof.verify import FRONT_END
 from mmedge.runtime.backends import open_backend
@@ -24,29 +23,25 @@ __all__ = ["encoder_model", "pair"]
 Array = NDArray[np.generic]
 
 
-def encoder_model(
-    graph: EncoderGraph, inputs: Mapping[str, Array], embeddings: Mapping[str, Array]
-) -> onnx.ModelProto:
+def encoder_model(graph: EncoderGraph, inputs: Mapping[str, Array]) -> onnx.ModelProto:
     """Make the graph of one encoder.
 
     Args:
         graph: the encoder, with its front-end.
         inputs: graph input -> ``[S, ...]``.
-        embeddings: fusion input -> ``[S, ...]``, what the reference made of them.
 
     Raises:
         IncompatibleError: it cannot become a graph that bundles may hold.
         ResourceError: more than 2 GB of weights.
     """
-    made = pair(embeddings)
-    first, *mask = made.values()
-    outputs = {"embedding" if first.ndim == 2 else "tokens": first}
-    outputs |= {TOKENS_MASK: mask[0]} if graph.has_mask else {}
+    given = {**pair(inputs), **graph.initial(2)}
+    with torch.no_grad():
+        outputs = graph.outputs(graph(*given.values()))
     if graph.file is None:
         taps = {} if graph.front_end is None else {FRONT_END: FRONT_END}
-        return to_onnx(graph.what, graph, pair(inputs), list(outputs), taps)
-    model = import_encoder(graph, pair(inputs), outputs, FRONT_END)
-    _refuse_fixed_batch(graph, model, pair(inputs), outputs)
+        return to_onnx(graph.what, graph, given, list(outputs), taps)
+    model = import_encoder(graph, given, outputs, FRONT_END)
+    _refuse_fixed_batch(graph, model, given, outputs)
     return model
 
 

@@ -61,7 +61,10 @@ def export_bundle(
     proof_raws, shipped_raws = draft.samples()
     reference, absent_notes = draft.reference(proof_raws)
     check_vocabularies(reference, draft.modalities, draft.preprocessors)
-    golden = run_golden(reference, proof_raws, draft.preprocessors)
+    golden = replace(
+        run_golden(reference, proof_raws, draft.preprocessors),
+        chains=draft.chains(reference, shipped=False),
+    )
     for name in (*recipe.modalities, FUSION):
         if kept is not None and name != config.only:
             draft.keep(name, kept, golden)
@@ -74,9 +77,11 @@ def export_bundle(
         inputs="clips" if config.clips else "seeded",
         notes=(*notes, *absent_notes, *reference.notes),
     )
-    shipped = golden
+    shipped = replace(golden, chains=draft.chains(reference, shipped=True))
     if shipped_raws is not proof_raws:
-        shipped = run_golden(reference, shipped_raws, draft.preprocessors)
+        again = run_golden(reference, shipped_raws, draft.preprocessors)
+        shipped = replace(again, chains=shipped.chains)
+    if shipped_raws is not proof_raws or shipped.chains:
         _prove(draft, reference, shipped, config.only)
     on_stage("write")
     bundle = draft.finish(shipped, golden, parity)
@@ -135,9 +140,11 @@ def _blame(finding: Finding, reference: Reference, golden: Golden) -> str:
     inputs, outputs = fusion_inputs(golden), list(golden.outputs)
     graph: nn.Module = reference.fusion
     if where in reference.encoders:
-        graph, inputs = reference.encoders[where], dict(golden.inputs[where])
-        outputs = list(golden.embeddings[where])
-        if reference.encoders[where].file is not None:
+        graph = encoder = reference.encoders[where]
+        initial = encoder.initial(golden.samples)
+        inputs = {**golden.inputs[where], **{name: each.numpy() for name, each in initial.items()}}
+        outputs = [*golden.embeddings[where], *(state.tensors[1] for state in encoder.states)]
+        if encoder.file is not None:
             return "What was made of the ONNX file computes something else than the file itself."
     found = first_difference(f"graph {where!r}", graph, inputs, outputs, FP32["cpu"])
     if found is None:

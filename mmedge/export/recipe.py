@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
 from mmedge.errors import ConfigError
 from mmedge.export.calling import HeadCall
 from mmedge.export.imported.file import OnnxFile
+from mmedge.export.state import CONTEXT, State, context_state
 from mmedge.manifest import FUSION, PRESENCE
 from mmedge.specs import (
     NAME_PATTERN,
@@ -27,6 +28,7 @@ from mmedge.specs import (
     Sound,
     Task,
     Text,
+    check_consecutive,
 )
 
 __all__ = ["Encoder", "Fusion", "Recipe"]
@@ -49,17 +51,36 @@ class Encoder:
         output: key, attribute or index of the embedding ``[B, D]`` or tokens ``[B, T, D]``
             where the module returns several tensors.
         mask: key, attribute or index of a ``[B, T]`` mask of the tokens, if there is one.
+        state: what the encoder remembers from window to window.
+        context: samples of the window before that stand before each window, zeros at the
+            beginning; front-end and module see both.
     """
 
     module: nn.Module
     front_end: nn.Module | None = None
     output: str | int | None = None
     mask: str | int | None = None
+    state: tuple[State, ...] = ()
+    context: int = 0
 
     def __post_init__(self) -> None:
         _check_types("Encoder", {"module": self.module}, (nn.Module,))
+        _check_types("Encoder state", dict(enumerate(self.state)), (State,))
+        names = [each.name for each in self.state] + ([CONTEXT] if self.context else [])
+        if len(set(names)) != len(names):
+            raise ConfigError(f"Encoder(state=...) names {sorted(names)}: each name only once")
+        if self.context < 0:
+            raise ConfigError(f"Encoder(context={self.context}) must be a number of samples")
         if self.front_end is not None:
             _check_types("Encoder", {"front_end": self.front_end}, (nn.Module,))
+
+    def remembers(self, modality: Modality) -> tuple[State, ...]:
+        """Give everything that goes from window to window, the context first."""
+        if not self.context:
+            return self.state
+        if not isinstance(modality, (Sound, Signal)):
+            raise ConfigError("Encoder(context=...) is for a sound or a signal")
+        return (context_state(self.context, modality), *self.state)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +167,19 @@ class Recipe:
                 f"{sorted(self.modalities)}; each modality needs one encoder of its name"
             )
 
+        try:
+            check_consecutive(self.modalities, [n for n in self.encoders if self.states(n)])
+        except ValueError as exc:
+            raise ConfigError(str(exc)) from exc
+
     def encoder(self, name: str) -> Encoder:
         """Give the encoder of a modality in its long form."""
         encoder = self.encoders[name]
         return encoder if isinstance(encoder, Encoder) else Encoder(module=encoder)
+
+    def states(self, name: str) -> tuple[State, ...]:
+        """Give what the encoder of a modality remembers."""
+        return self.encoder(name).remembers(self.modalities[name])
 
     @property
     def head(self) -> Fusion:
@@ -215,7 +245,7 @@ def _check_names(modalities: Mapping[str, object], tasks: Mapping[str, object]) 
             )
 
 
-def _check_types(what: str, items: Mapping[str, object], kinds: tuple[type, ...]) -> None:
+def _check_types(what: str, items: Mapping[Any, object], kinds: tuple[type, ...]) -> None:
     for name, item in items.items():
         if not isinstance(item, kinds):
             expected = " or ".join(kind.__name__ for kind in kinds)

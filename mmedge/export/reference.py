@@ -17,12 +17,13 @@ from mmedge.export.encoders import EncoderGraph
 from mmedge.export.modules import FusionGraph
 from mmedge.export.theirs import their_line
 from mmedge.export.watch import entering, watching
+from mmedge.proof.chains import Chain
 from mmedge.proof.golden import Golden, Raw
 from mmedge.proof.parity import FP32, compare
 from mmedge.proof.subsets import presence_rows, row_name
 from mmedge.runtime.preprocess import Preprocessor
 
-__all__ = ["Reference", "call", "embedding_names", "run_golden"]
+__all__ = ["Reference", "call", "embedding_names", "run_chain", "run_golden"]
 
 Array = NDArray[np.generic]
 
@@ -76,11 +77,34 @@ def embedding_names(name: str, graph: EncoderGraph) -> tuple[str, ...]:
 def encode(
     name: str, graph: EncoderGraph, raw: Sequence[Tensor]
 ) -> tuple[Tensor | None, tuple[Tensor, ...]]:
-    """Run one modality: what its front-end makes of the raw input, and what its encoder gives."""
+    """Run one modality: what its front-end makes of the raw input, and what its encoder gives.
+
+    An encoder with state begins anew in every row.
+    """
+    inputs = [*raw, *graph.initial(len(raw[0])).values()]
     seen = None
     if graph.front_end is not None:
-        seen = call(f"the front-end of {name!r}", graph.front_end, raw)[0]
-    return seen, call(f"encoder {name!r}", graph, raw)
+        seen = call(f"the front-end of {name!r}", graph.front_end, graph.joined(*inputs))[0]
+    outputs = call(f"encoder {name!r}", graph, inputs)
+    return seen, outputs[: len(embedding_names(name, graph))]
+
+
+def run_chain(name: str, graph: EncoderGraph, inputs: Mapping[str, Array], reset: int) -> Chain:
+    """Walk consecutive windows ``[T, ...]``, beginning anew before window ``reset``."""
+    count = len(next(iter(inputs.values())))
+    states = list(graph.initial(1).values())
+    steps = []
+    for step in range(count):
+        if step == reset:
+            states = list(graph.initial(1).values())
+        window = [torch.from_numpy(array[step : step + 1]) for array in inputs.values()]
+        steps.append(_run(graph.what, graph, [*window, *states], seed=0))
+        states = list(steps[-1][-len(states) :])
+    keys = [*embedding_names(name, graph), *(state.name for state in graph.states)]
+    columns = [torch.cat(column).numpy() for column in zip(*steps, strict=True)]
+    made = dict(zip(keys, columns, strict=True))
+    kept = {state.name: made.pop(state.name) for state in graph.states}
+    return Chain(inputs=inputs, embeddings=made, states=kept, reset=reset)
 
 
 def call(what: str, module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:

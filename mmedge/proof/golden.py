@@ -9,6 +9,10 @@ The file is a numpy archive without pickle. Its keys:
 | ``input/MODALITY/TENSOR`` | ``[S, ...]`` what the encoder's graph takes |
 | ``front_end/MODALITY`` | ``[S, ...]`` what its front-end makes of it |
 | ``embedding/MODALITY/TENSOR`` | ``[S, ...]`` what the encoder makes of that |
+| ``chain_input/MODALITY/TENSOR`` | ``[T, ...]`` consecutive windows, for an encoder with state |
+| ``chain_embedding/MODALITY/TENSOR`` | ``[T, ...]`` what the encoder makes of them |
+| ``chain_state/MODALITY/STATE`` | ``[T, ...]`` what it remembers after each |
+| ``chain_reset/MODALITY`` | the window before which it begins anew |
 | ``presence`` | bool ``[R, M]``, the subsets of modalities |
 | ``output/TASK`` | ``[R, S, K]``, for a raw task ``[R, S, *shape]``: the head's outputs |
 """
@@ -16,13 +20,14 @@ The file is a numpy archive without pickle. Its keys:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmedge.errors import ArtefactError
+from mmedge.proof.chains import Chain
 from mmedge.runtime.archive import DAMAGE, pack, unpack
 from mmedge.runtime.preprocess import Pcm
 
@@ -30,6 +35,8 @@ __all__ = ["MAX_BYTES", "Golden"]
 
 MAX_BYTES = 16 * 2**20
 MAX_UNPACKED_BYTES = 256 * 2**20
+
+_CHAIN = ("input", "embedding", "state")
 
 Array = NDArray[np.generic]
 Raw = Array | Pcm | str
@@ -45,6 +52,7 @@ class Golden:
     embeddings: Mapping[str, Mapping[str, Array]]
     presence: NDArray[np.bool_]
     outputs: Mapping[str, Array]
+    chains: Mapping[str, Chain] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:
@@ -60,6 +68,7 @@ class Golden:
             embeddings=_cut(self.embeddings, count),
             presence=self.presence,
             outputs={task: array[:, :count] for task, array in self.outputs.items()},
+            chains=self.chains,
         )
 
     def to_bytes(self) -> bytes:
@@ -75,6 +84,11 @@ class Golden:
                 flat |= {f"{prefix}/{name}/{key}": array for key, array in arrays.items()}
         flat |= {f"front_end/{name}": array for name, array in self.front_ends.items()}
         flat |= {f"output/{task}": array for task, array in self.outputs.items()}
+        for name, chain in self.chains.items():
+            flat[f"chain_reset/{name}"] = chain.reset
+            for prefix in _CHAIN:
+                arrays = getattr(chain, f"{prefix}s")
+                flat |= {f"chain_{prefix}/{name}/{key}": each for key, each in arrays.items()}
         return pack(flat)
 
     @classmethod
@@ -94,9 +108,23 @@ class Golden:
                 embeddings=_nested(flat, "embedding"),
                 presence=flat["presence"].astype(bool),
                 outputs=_flat(flat, "output"),
+                chains=_chains(flat),
             )
         except DAMAGE as exc:
             raise ArtefactError(f"{what} cannot be read ({exc}); {remedy}") from exc
+
+
+def _chains(flat: Mapping[str, Array]) -> dict[str, Chain]:
+    inputs, embeddings, states = (_nested(flat, f"chain_{prefix}") for prefix in _CHAIN)
+    return {
+        name: Chain(
+            inputs=inputs.get(name, {}),
+            embeddings=embeddings.get(name, {}),
+            states=states.get(name, {}),
+            reset=int(reset),
+        )
+        for name, reset in _flat(flat, "chain_reset").items()
+    }
 
 
 def _raws(flat: Mapping[str, Array]) -> dict[str, tuple[Raw, ...]]:

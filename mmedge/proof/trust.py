@@ -11,6 +11,7 @@ import numpy as np
 from mmedge.bundle import Bundle
 from mmedge.errors import ArtefactError
 from mmedge.manifest import FUSION, Manifest, Tolerance
+from mmedge.proof.chains import chain_fits
 from mmedge.proof.golden import MAX_BYTES, Golden
 from mmedge.proof.parity import FP32
 from mmedge.proof.subsets import presence_rows
@@ -31,6 +32,8 @@ def load_golden(bundle: Bundle) -> Golden:
         or not np.array_equal(golden.presence, presence_rows(manifest.presence))
         or any(len(raws) != manifest.golden.samples for raws in golden.raw.values())
         or not _fits(golden, manifest)
+        or set(golden.chains) != set(manifest.states)
+        or not all(chain_fits(each, name, manifest) for name, each in golden.chains.items())
     ):
         raise ArtefactError(
             "the golden samples belong to another model than the manifest; export it again"
@@ -44,7 +47,7 @@ def _fits(golden: Golden, manifest: Manifest) -> bool:
     for name in manifest.modalities:
         made = [fused[key] for key in manifest.encoder_outputs(name).values()]
         for arrays, specs in (
-            (golden.inputs.get(name, {}), manifest.graphs[name].inputs),
+            (golden.inputs.get(name, {}), manifest.encoder_inputs(name)),
             (golden.embeddings.get(name, {}), made),
         ):
             came = {key: (array.dtype, array.shape) for key, array in arrays.items()}

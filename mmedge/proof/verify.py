@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mmedge.bundle import Bundle
 from mmedge.errors import ArtefactError, ConfigError, ProofError
 from mmedge.manifest import TOKENS_MASK, Tolerance
+from mmedge.proof.chains import chain_findings
 from mmedge.proof.golden import Golden, Raw
 from mmedge.proof.parity import Finding, Parity, compare
 from mmedge.proof.subsets import row_name
@@ -64,6 +65,7 @@ def verify(
                 *_inputs(predictor, golden, tolerance),
                 *_front_ends(predictor, golden, tolerance),
                 *_encoders(predictor, golden, tolerance),
+                *_chains(predictor, golden, tolerance),
                 *_fusion(predictor, golden, tolerance),
                 *_end_to_end(predictor, golden, tolerance),
             ]
@@ -105,7 +107,9 @@ def _front_ends(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> I
         with open_backend("cpu", model, what=f"graph {name!r}") as backend:
             for batch in BATCHES:
                 for rows in _batches(len(reference), batch):
-                    out = backend.run({k: a[rows] for k, a in golden.inputs[name].items()})
+                    held = predictor.stream(name, batch).feeds(name, batch)
+                    seen = {k: a[rows] for k, a in golden.inputs[name].items()}
+                    out = backend.run({**seen, **held})
                     yield compare(
                         f"{name}/{FRONT_END}",
                         reference[rows],
@@ -131,6 +135,11 @@ def _encoders(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Ite
                         batch=batch,
                         samples=rows.tolist(),
                     )
+
+
+def _chains(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Iterator[Finding]:
+    for name, chain in golden.chains.items():
+        yield from chain_findings(predictor, name, chain, tolerance, BATCHES)
 
 
 def _fusion(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Iterator[Finding]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from mmedge.bundle import Bundle
 from mmedge.errors import ConfigError, SourceError
+from mmedge.manifest import Manifest
 from mmedge.runtime.clips import Source, kind_of, open_video, read_clips
 from mmedge.runtime.prediction import Prediction
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.windows import WindowSample, iter_windows
-from mmedge.specs import Modality, Sound, Text
+from mmedge.specs import Modality, Signal, Sound, Text
 
 __all__ = [
     "FilePrediction",
@@ -156,11 +156,24 @@ def predict_files(
     explain: bool = True,
     clip: int = 0,
 ) -> Iterator[FilePrediction]:
-    """Predict window by window along files; arguments as for `iter_windows`."""
-    modalities = predictor.manifest.modalities
-    windows = iter_windows(sources, modalities, every_ms=every_ms)
-    for some in _batches(windows):
-        predictions = predictor.predict_batch([window.raw for window in some], explain=explain)
+    """Predict window by window along files; arguments as for `iter_windows`.
+
+    An encoder with state carries it from window to window; it begins anew with the files,
+    and at a gap in the recording.
+    """
+    manifest = predictor.manifest
+    _refuse_overlap(manifest, sources)
+    streams = {name: predictor.stream(name) for name in manifest.states}
+    windows = iter_windows(sources, manifest.modalities, every_ms=every_ms)
+    for some in _batches(windows, frozenset(streams)):
+        # What lies in a broken window is neither heard with what was before nor after it.
+        broken = [streams[name] for name in some[0].broken & set(streams)]
+        for stream in broken:
+            stream.reset()
+        raws = [window.raw for window in some]
+        predictions = predictor.predict_batch(raws, explain=explain, streams=streams)
+        for stream in broken:
+            stream.reset()
         for window, prediction in zip(some, predictions, strict=True):
             yield FilePrediction(clip, window.end_ns, prediction)
 
@@ -233,7 +246,35 @@ def _names(modalities: Mapping[str, Modality]) -> str:
     return ", ".join(f"{name} ({modality.kind})" for name, modality in modalities.items())
 
 
-def _batches(windows: Iterable[WindowSample]) -> Iterator[list[WindowSample]]:
-    iterator = iter(windows)
-    while some := list(islice(iterator, BATCH)):
+def _refuse_overlap(manifest: Manifest, sources: Mapping[str, Source]) -> None:
+    """Windows come with the shortest hop, and an encoder with state takes each sample once."""
+    hops_ms = {
+        name: modality.hop_ms
+        for name, modality in manifest.modalities.items()
+        if name in sources and isinstance(modality, (Sound, Signal))
+    }
+    for name in set(manifest.states) & set(hops_ms):
+        if min(hops_ms.values()) < hops_ms[name]:
+            raise ConfigError(
+                f"the encoder of {name!r} has a state and takes a window every {hops_ms[name]} ms, "
+                f"but files are walked every {min(hops_ms.values())} ms because of another "
+                "modality. Leave that one out, or export it with a longer hop_ms."
+            )
+
+
+def _batches(
+    windows: Iterable[WindowSample], stateful: frozenset[str]
+) -> Iterator[list[WindowSample]]:
+    """Give some windows at a time; one that is broken for an encoder with state comes alone."""
+    some: list[WindowSample] = []
+    for window in windows:
+        alone = bool(window.broken & stateful)
+        if some and (alone or len(some) == BATCH):
+            yield some
+            some = []
+        some.append(window)
+        if alone:
+            yield some
+            some = []
+    if some:
         yield some

@@ -16,10 +16,11 @@ from mmedge.errors import ArtefactError, ConfigError
 from mmedge.manifest import FUSION, PRESENCE, Manifest
 from mmedge.runtime.backends import Arrays, Backend, open_backend
 from mmedge.runtime.decision import decide
+from mmedge.runtime.embedding import embed, zeros
 from mmedge.runtime.prediction import Prediction
 from mmedge.runtime.preprocess import make_preprocessor
 from mmedge.runtime.prompts import Prompts, make_prompts
-from mmedge.specs import TensorSpec
+from mmedge.runtime.streams import StreamState
 
 __all__ = ["Predictor"]
 
@@ -113,7 +114,11 @@ class Predictor(Closing):
         return self.predict_batch([{**(inputs or {}), **named}])[0]
 
     def predict_batch(
-        self, samples: Sequence[Mapping[str, Any]], *, explain: bool = True
+        self,
+        samples: Sequence[Mapping[str, Any]],
+        *,
+        explain: bool = True,
+        streams: Mapping[str, StreamState] | None = None,
     ) -> list[Prediction]:
         """Predict several samples at once; each may lack other modalities.
 
@@ -121,56 +126,64 @@ class Predictor(Closing):
             samples: raw inputs by modality name.
             explain: also compute contributions and conflict, which takes ``2^M`` rows of
                 the fusion head per sample.
+            streams: modality -> state, where the samples are the consecutive windows of one
+                stream (one that lacks the modality resets it); without it each sample stands
+                for itself.
 
         Raises:
             ConfigError: an unknown modality, or an input that is not what it expects.
         """
         if not samples:
             return []
-        embeddings = self.embed(samples)
+        embeddings = self.embed(samples, streams=streams)
         names = self.manifest.presence
         presence = np.array([[s.get(name) is not None for name in names] for s in samples])
         return self.decide(embeddings, presence, explain=explain)
 
-    def embed(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
-        """Prepare and encode raw samples.
+    def embed(
+        self,
+        samples: Sequence[Mapping[str, Any]],
+        *,
+        streams: Mapping[str, StreamState] | None = None,
+    ) -> dict[str, Array]:
+        """Prepare and encode raw samples; arguments as for `predict_batch`.
 
         Returns:
             fusion input -> ``[B, ...]``; zeros where a sample lacks the modality.
         """
-        known = self.manifest.presence
-        for sample in samples:
-            strange = sorted(set(sample) - set(known))
-            if strange:
-                raise ConfigError(
-                    f"the model has no modality {strange[0]!r}; it has {', '.join(known)}"
-                )
-        embeddings: dict[str, Array] = {}
-        for name in known:
-            rows = [i for i, sample in enumerate(samples) if sample.get(name) is not None]
-            prepared = [self.prepare(name, samples[row][name]) for row in rows]
-            embeddings |= self._embed(name, prepared, rows, len(samples))
-        return embeddings
+        return embed(self.manifest, self.prepare, self._encode, samples, streams or {})
 
     def prepare(self, modality: str, raw: Any) -> dict[str, Array]:
         """Turn one raw input into the arrays that the encoder's graph takes, without batch."""
         return self._preprocess[modality](raw)
 
-    def encode(self, modality: str, arrays: Arrays) -> dict[str, Array]:
+    def stream(self, modality: str, batch: int = 1) -> StreamState:
+        """Begin a stream (or several, row by row): what its encoder remembers."""
+        return StreamState(self.manifest, modality, batch)
+
+    def encode(
+        self, modality: str, arrays: Arrays, *, state: StreamState | None = None
+    ) -> dict[str, Array]:
         """Run one encoder on a batch.
 
         Args:
             modality: which one.
             arrays: graph input -> ``[B, ...]``.
+            state: from `stream`, carried on to the next window; without it every row begins
+                anew.
 
         Returns:
             fusion input -> ``[B, D]`` or ``[B, T, D]``, and the tokens' mask if there is one.
 
         Raises:
+            ConfigError: the arrays or the state are not this encoder's.
             ArtefactError: the graph fails, on ids that it has no embedding for, say.
         """
+        batch = next((len(array) for array in arrays.values() if array.ndim), 0)
+        state = self.stream(modality, batch) if state is None else state
+        feeds = {**arrays, **state.feeds(modality, batch)}
         try:
-            outputs = self._graphs[modality].run(arrays)
+            outputs = self._graphs[modality].run(feeds)
         except ArtefactError as exc:
             if self.manifest.modalities[modality].kind != "text":
                 raise
@@ -180,7 +193,7 @@ class Predictor(Closing):
                 "one that the encoder was trained with."
             ) from exc
         names = self.manifest.encoder_outputs(modality)
-        return {names[name]: array for name, array in outputs.items()}
+        return {names[name]: array for name, array in state.keep(outputs).items()}
 
     def fuse(self, embeddings: Arrays, presence: NDArray[np.bool_]) -> dict[str, Array]:
         """Run the fusion head on a batch.
@@ -224,7 +237,7 @@ class Predictor(Closing):
     def warm_up(self) -> None:
         """Run every graph once on zeros: a first run is slower than the others."""
         for name, graph in self._graphs.items():
-            zeros = {spec.name: _zeros(spec, 1) for spec in graph.spec.inputs}
+            zeros = {spec.name: zeros(spec, 1) for spec in graph.spec.inputs}
             if name == FUSION:
                 zeros[PRESENCE][:] = True
             graph.run(zeros)
@@ -255,28 +268,10 @@ class Predictor(Closing):
             )
         return graph
 
-    def _blank(self, name: str, batch: int) -> Array:
-        """Give zeros for an absent input of the fusion head."""
-        spec = next(i for i in self.manifest.graphs[FUSION].inputs if i.name == name)
-        return _zeros(spec, batch)
-
-    def _embed(
-        self, name: str, prepared: Sequence[Arrays], rows: Sequence[int], batch: int
-    ) -> dict[str, Array]:
-        names = self.manifest.encoder_outputs(name).values()
-        slots = {output: self._blank(output, batch) for output in names}
-        if prepared:
-            stacked = {key: np.stack([one[key] for one in prepared]) for key in prepared[0]}
-            for output, array in self.encode(name, stacked).items():
-                slots[output][list(rows)] = array
-        return slots
+    def _encode(self, modality: str, arrays: Arrays, state: StreamState | None) -> dict[str, Array]:
+        return self.encode(modality, arrays, state=state)
 
 
 def _tokenizer(bundle: Bundle, name: str) -> bytes | None:
     ref = bundle.manifest.tokenizers.get(name)
     return None if ref is None else bundle.read(ref)
-
-
-def _zeros(spec: TensorSpec, batch: int) -> Array:
-    sizes = [size for size in spec.shape[1:] if isinstance(size, int)]
-    return np.zeros((batch, *sizes), dtype=spec.dtype)

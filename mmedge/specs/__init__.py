@@ -18,11 +18,13 @@ from mmedge.specs.log_mel import LogMel
 from mmedge.specs.quality import ImageQuality, SoundQuality
 from mmedge.specs.signal import Signal
 from mmedge.specs.sound import Sound
+from mmedge.specs.state import MAX_INIT, StateSpec, check_consecutive, check_states
 from mmedge.specs.tasks import Classification, Matching, MultiLabel, Raw, Regression
 from mmedge.specs.tensors import DType, GraphSpec, TensorSpec
 from mmedge.specs.text import Text
 
 __all__ = [
+    "MAX_INIT",
     "NAME_PATTERN",
     "Classification",
     "DType",
@@ -43,9 +45,12 @@ __all__ = [
     "Sound",
     "SoundQuality",
     "Spec",
+    "StateSpec",
     "Task",
     "TensorSpec",
     "Text",
+    "check_consecutive",
+    "check_states",
     "image_from_hugging_face",
     "sound_from_hugging_face",
 ]

@@ -28,6 +28,7 @@ PRETRAINED = {
     "minilm.py",
     "resemblyzer_voice.py",
     "retrieval_pair.py",
+    "silero_vad.py",
     "torchcrepe_tiny.py",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import onnx
@@ -46,20 +46,48 @@ def import_encoder(
     front = _front(graph, inputs, tap)
     with torch.no_grad():
         given = graph.given(*inputs.values())
-        keys = graph.keys(file(*(tensor[:1] for tensor in given)))
+        keys = graph.keys(graph.call(*(tensor[:1] for tensor in inputs.values())))
+    states = {state.input: state for state in graph.own_states}
     sources = list(inputs) if front is None else [each.name for each in front.graph.output]
     entries = [
         Port(ours=source, theirs=name, example=tensor, order=file.order(tensor.ndim))
-        for source, name, tensor in zip(sources, file.feeds(), given, strict=False)
+        for source, name, tensor in zip(sources, file.feeds(list(states)), given, strict=False)
     ]
-    exits = [
-        Port(ours=name, theirs=str(key), example=tensor)
-        for key, (name, tensor) in zip(keys, outputs.items(), strict=True)
-    ]
+    for state in graph.own_states:
+        ours, order = state.tensors[0], _moved(len(state.row) + 1, 0, state.axis)
+        entries.append(Port(ours=ours, theirs=state.input, example=inputs[ours], order=order))
+    exits = _exits(graph, keys, outputs)
     body = import_body(file, entries, exits)
     model = _join(front, body, inputs, outputs, tap)
     finish(graph.what, model)
     return model
+
+
+def _exits(
+    graph: EncoderGraph, keys: Sequence[str | int], outputs: Mapping[str, Tensor]
+) -> list[Port]:
+    """Where the file's outputs become ours; the next context comes from the front-end."""
+    turns = {
+        state.tensors[1]: _moved(len(state.row) + 1, state.axis, 0) for state in graph.own_states
+    }
+    ours = [name for name in outputs if name not in _contexts(graph)]
+    return [
+        Port(ours=name, theirs=str(key), example=outputs[name], order=turns.get(name))
+        for key, name in zip(keys, ours, strict=True)
+    ]
+
+
+def _contexts(graph: EncoderGraph) -> list[str]:
+    """The graph's outputs that are no output of the file."""
+    own = {state.name for state in graph.own_states}
+    return [state.tensors[1] for state in graph.states if state.name not in own]
+
+
+def _moved(dimensions: int, source: int, target: int) -> tuple[int, ...] | None:
+    """Give the order of axes when one of them moves; ``None`` if it stays."""
+    axes = list(range(dimensions))
+    axes.insert(target, axes.pop(source))
+    return tuple(axes) if source != target else None
 
 
 class _Front(nn.Module):
@@ -67,20 +95,27 @@ class _Front(nn.Module):
 
     def __init__(self, graph: EncoderGraph) -> None:
         super().__init__()
-        self.front_end = graph.front_end
+        self.front_end, self.context = graph.front_end, graph.context
         self._graph = [graph]  # in a list: its encoder is no part of this module
+        own = {state.tensors[0] for state in graph.own_states}
+        self._rest = [each for name, each in graph.initial(1).items() if name in own]
 
-    def forward(self, *raw: Tensor) -> tuple[Tensor, ...]:
-        return self._graph[0].given(*raw)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        graph, whole = self._graph[0], (*inputs, *self._rest)  # which it does not look at
+        return (*graph.given(*whole), *graph.next_context(*whole))
 
 
 def _front(graph: EncoderGraph, inputs: Mapping[str, Tensor], tap: str) -> onnx.ModelProto | None:
-    if graph.front_end is None:
+    contexts = _contexts(graph)
+    if graph.front_end is None and not contexts:
         return None
+    own = {state.tensors[0] for state in graph.own_states}
+    needed = {name: tensor for name, tensor in inputs.items() if name not in own}
     with torch.no_grad():
         count = len(graph.given(*inputs.values()))
-    names = [tap, *(f"{tap}_{index}" for index in range(2, count + 1))]
-    return to_onnx(f"the front-end of {graph.name!r}", _Front(graph), inputs, names)
+    first = "given" if graph.front_end is None else tap
+    names = [first, *(f"{first}_{index}" for index in range(2, count + 1)), *contexts]
+    return to_onnx(f"the front-end of {graph.name!r}", _Front(graph), needed, names)
 
 
 def _join(
@@ -91,7 +126,7 @@ def _join(
     tap: str,
 ) -> onnx.ModelProto:
     """Make one graph of both; every name that stays begins as `finish` wants it."""
-    ends = {*inputs, *outputs, *({tap} if front is not None else ())}
+    ends = {*inputs, *outputs, tap}
     _claim(body.graph, ends, "encoder")
     parts = [body.graph]
     if front is not None:
@@ -112,9 +147,12 @@ def _claim(graph: onnx.GraphProto, ends: set[str], scope: str) -> None:
     """Keep the ends' names, set all others apart, and say where each node comes from."""
     new: dict[str, str] = {"": ""}
     for index, tensor in enumerate(graph.initializer):
-        plain = re.fullmatch(r"[\w.-]{1,120}", tensor.name) and "." in tensor.name
-        name = tensor.name if plain or not scope else f"val_{scope}_{index}"
-        new[tensor.name] = f"{scope}.{name}" if scope and plain else name
+        name = _INLINED.sub("", tensor.name)
+        plain = re.fullmatch(r"[\w.-]{1,120}", name) and "." in name  # a parameter's path
+        own = f"{scope}.{name}" if scope else tensor.name
+        # Any other is named after its use.
+        kept = plain and own not in new.values()
+        new[tensor.name] = own if kept or not scope else f"val_{scope}_{index}"
     for node in graph.node:
         for name in (*node.input, *node.output):
             new.setdefault(name, _renamed(name, ends, scope))

@@ -70,6 +70,7 @@ class EncodingStage:
         self._spoiled_is_absent = (
             isinstance(modality, (Image, Sound)) and modality.quality.policy == "absent"
         )
+        self._state = predictor.stream(name)
         self.next = first
         """Number of the next encoding."""
 
@@ -87,6 +88,8 @@ class EncodingStage:
             absent = "no text holds"
         elif complaints and self._spoiled_is_absent:
             absent = f"spoiled: {', '.join(complaints)}"
+        if window.reset or absent:  # an encoder with state hears every sample, or begins anew
+            self._state.reset()
         arrays: Mapping[str, Array] = {}
         prepared_ns = encoded_ns = time.perf_counter_ns()
         if not absent:
@@ -111,4 +114,4 @@ class EncodingStage:
 
     def _encode(self, prepared: Mapping[str, Array]) -> Mapping[str, Any]:
         batch = {key: array[None] for key, array in prepared.items()}
-        return self._predictor.encode(self.name, batch)
+        return self._predictor.encode(self.name, batch, state=self._state)

@@ -78,7 +78,8 @@ class Engine:
             bundle, backend=backend, plan=plan, threads=config.threads, spin=False
         )
         self.rings = {
-            name: make_ring(name, modality) for name, modality in bundle.manifest.modalities.items()
+            name: make_ring(name, modality, consecutive=name in bundle.manifest.states)
+            for name, modality in bundle.manifest.modalities.items()
         }
         self._workers: dict[str, Worker] = {}
         self._lock = threading.Lock()

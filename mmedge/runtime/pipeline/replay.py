@@ -87,7 +87,7 @@ class _Player:
             name,
             predictor.manifest.modalities[name],
             every=True,
-            consecutive=False,
+            consecutive=name in predictor.manifest.states,
         )
         self._samples = recording.samples(name)
         self._stage = EncodingStage(name, predictor)
@@ -162,7 +162,8 @@ def _windows(
     manifest = predictor.manifest
     walks = []
     for column, name in enumerate(manifest.presence):
-        ring = make_ring(name, manifest.modalities[name], every=True)
+        consecutive = name in manifest.states
+        ring = make_ring(name, manifest.modalities[name], every=True, consecutive=consecutive)
         samples = recording.samples(name, block_ms=block_ms)
         walks.append(_walk(column, ring, samples))
     return walks

@@ -54,6 +54,10 @@ class SignalTrack:
             return None
         return self._values[begin:end]
 
+    def whole(self) -> bool:
+        """A window with a gap in it is not given at all."""
+        return True
+
     def close(self) -> None:
         """Nothing is held open."""
 

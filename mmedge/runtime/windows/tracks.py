@@ -44,6 +44,7 @@ class SoundTrack:
         self._kept: deque[tuple[int, npt.NDArray[np.float32]]] = deque()
         self._first: int | None = None
         self._stop = 0
+        self._found = 0
         self._ended = False
 
     def _decode(self) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
@@ -96,11 +97,18 @@ class SoundTrack:
         end = end_ns * spec.rate_hz // NS_PER_S
         begin = end - spec.samples
         window = np.zeros((spec.channels, spec.samples), np.float32)
-        found = sum(place_sound(window, samples, index - begin) for index, samples in self._kept)
+        found = self._found = sum(
+            place_sound(window, samples, index - begin) for index, samples in self._kept
+        )
         whole = self._first is not None and self._first >= begin and self._ended
         if found == 0 or (2 * found < spec.samples and not (whole and self._stop <= end)):
             return None
         return window[0] if spec.channels == 1 else window
+
+    def whole(self) -> bool:
+        """Tell whether the window that was given last was recorded from end to end."""
+        missing = self._spec.samples - self._found
+        return missing * NS_PER_S <= _ROUNDING_NS * self._spec.rate_hz
 
     def close(self) -> None:
         """Close the file."""
@@ -190,6 +198,10 @@ class VideoTrack:
                 f"it first: ffmpeg -i '{self._path}' -vf scale=640:480 copy.mkv"
             )
         return np.stack(pictures)
+
+    def whole(self) -> bool:
+        """Pictures have no gaps: the newest stands until it is too old."""
+        return True
 
     def close(self) -> None:
         """Close the file."""

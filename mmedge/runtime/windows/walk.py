@@ -29,10 +29,12 @@ class WindowSample:
         end_ns: end of the window since the files' beginning; 0 if nothing moves.
         raw: by modality, as its preprocessor takes it; one that is absent is left out,
             and it may be empty. The arrays are not to be written to.
+        broken: those whose window was not recorded whole; a state does not reach over it.
     """
 
     end_ns: int
     raw: dict[str, Raw]
+    broken: frozenset[str] = frozenset()
 
 
 def iter_windows(
@@ -136,7 +138,8 @@ def _walk(
             present = {name: raw for name, raw in windows.items() if raw is not None}
             # In the order in which the sources were given.
             raw = {name: (still | present)[name] for name in sources if name in still | present}
-            yield WindowSample(end_ns, raw)
+            broken = {name for name, track in tracks.items() if not track.whole()}
+            yield WindowSample(end_ns, raw, frozenset(broken & set(raw)))
 
 
 def _open(name: str, source: Source, modality: Modality, max_age_ns: int) -> Raw | Track:
