@@ -11,7 +11,14 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from typing_extensions import Self
 
 from mmedge.errors import ArtefactError, IncompatibleError
@@ -159,6 +166,14 @@ class Manifest(Spec):
         """What a window is prepared into: the graph's inputs without its states."""
         held = {state.input for state in self.states.get(modality, ())}
         return tuple(spec for spec in self.graphs[modality].inputs if spec.name not in held)
+
+    @model_serializer(mode="wrap")
+    def _leave_out(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Where nothing is remembered, nothing is said of it."""
+        fields: dict[str, Any] = dump(self)
+        if not self.states:
+            fields.pop("states", None)
+        return fields
 
     @model_validator(mode="after")
     def _check_states(self) -> Self:
