@@ -101,8 +101,9 @@ class Camera:
     monotonic clock), else its arrival less the configured delay. What is older than a
     second when it comes is dropped.
 
-    A stream that changes its size on the way is scaled by OpenCV to the size that it had
-    first, and nothing tells; through `mmedge.runtime.sources.av` it comes as it is.
+    A stream that changes its size on the way is scaled by OpenCV 5 to the size that it had
+    first, while 4.8 repeats its last picture, and nothing tells; through
+    `mmedge.runtime.sources.av` it comes as it is.
 
     Where the network or a driver stalls, `read` takes up to ``timeout_ms``, and `open`
     twice that.

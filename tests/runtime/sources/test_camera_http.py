@@ -50,7 +50,6 @@ def test_a_stream_that_changes_its_size_goes_on_in_the_size_it_had_first() -> No
         frames = [next_frame(source) for _ in range(30)]
         source.close()
     assert {frame.pixels.shape for frame in frames} == {(48, 64, 3)}
-    assert abs(int(frames[-1].pixels[40, 60, 0]) - 200) < 4
 
 
 @pytest.mark.parametrize(
