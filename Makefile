@@ -41,7 +41,8 @@ check: $(dev_stamp)
 	PATH="$(abspath $(bin)):$$PATH" scripts/check
 
 benchmarks: $(dev_stamp)
-	set -e; for script in benchmarks/bench_*.py; do $(bin)/python "$$script"; done
+	set -e; for script in benchmarks/bench_*.py; do \
+		$(bin)/python -m "benchmarks.$$(basename "$$script" .py)"; done
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
