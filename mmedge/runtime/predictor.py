@@ -237,10 +237,10 @@ class Predictor(Closing):
     def warm_up(self) -> None:
         """Run every graph once on zeros: a first run is slower than the others."""
         for name, graph in self._graphs.items():
-            zeros = {spec.name: zeros(spec, 1) for spec in graph.spec.inputs}
+            feeds = {spec.name: zeros(spec, 1) for spec in graph.spec.inputs}
             if name == FUSION:
-                zeros[PRESENCE][:] = True
-            graph.run(zeros)
+                feeds[PRESENCE][:] = True
+            graph.run(feeds)
 
     def reopen(self, name: str) -> None:
         """Open a graph anew, in place of one that fails or hangs; that one is left alone.
