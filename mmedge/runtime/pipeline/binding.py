@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from mmedge.runtime.sources.view import View
 
 __all__ = ["CameraWishes", "Inputs", "bind"]
+
+_TIMEOUT_MS = 1500
+"""A stream that has frozen for so long is opened again: absent within two seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +88,8 @@ def bind(inputs: Inputs, modalities: Mapping[str, Modality]) -> list[Feed]:
         ConfigError: a device that cannot be meant, a modality that the model does not have,
             or more sources than modalities of a kind.
     """
+    if (*inputs.texts, *inputs.signals).count("-") > 1:
+        raise ConfigError("standard input can feed one source; give the others a file or a pipe")
     binder = _Binder(modalities)
     kinds: tuple[tuple[SampleKind, tuple[str, ...], Callable[..., Callable[[], Source]]], ...] = (
         ("image", inputs.cameras, partial(_camera, inputs.wishes)),
@@ -162,8 +168,12 @@ def _named_first(several: Iterable[str]) -> Sequence[str]:
 
 
 def _camera(wishes: CameraWishes, device: str, modality: Modality) -> Callable[[], Source]:
+    from mmedge.runtime.sources.address import is_url
     from mmedge.runtime.sources.camera import Camera, CameraConfig
 
+    if is_url(device) and importlib.util.find_spec("av"):
+        # PyAV tells why a stream cannot be opened and when its size changes; OpenCV does not.
+        return _stream(device, {"image": ""}, wishes)
     width, height = _size(wishes.size)
     config = CameraConfig(
         device=device,
