@@ -126,6 +126,16 @@ def bomb(path: Path) -> Path:
     return drawn(path, nodes, X, Y, {"shape": np.int64([2**20, 2**20, 2**10])})
 
 
+def cast_bytes(path: Path, kind: str, **attributes: Any) -> Path:
+    """Takes uint8, and does this with it first."""
+    nodes = [
+        node(kind, ["x"], "a", **attributes),
+        node("Cast", ["a"], "b", to=TensorProto.FLOAT),
+        node("Flatten", ["b"], "y"),
+    ]
+    return drawn(path, nodes, X, Y, kinds={"x": TensorProto.UINT8})
+
+
 FILES: dict[str, tuple[Callable[[Path], Path], type[MmedgeError], str]] = {
     "not there": (absent, ConfigError, "there is no ONNX file"),
     "empty": (lambda p: bytes_of(p, lambda _: b""), ArtefactError, "is empty; was it copied"),
@@ -143,6 +153,11 @@ FILES: dict[str, tuple[Callable[[Path], Path], type[MmedgeError], str]] = {
     "newer": (newer_than_onnx, IncompatibleError, "has opset 999, and the installed onnx knows"),
     "branches": (branching, IncompatibleError, "needs the operator If (whose condition depends"),
     "operator": (not_in_tensorrts_table, IncompatibleError, "needs the operator Det"),
+    "bytes": (
+        lambda p: cast_bytes(p, "Transpose", perm=[0, 2, 3, 1]),
+        IncompatibleError,
+        "input 'x' is uint8 and is not cast at once, which TensorRT does not import",
+    ),
     "four": (batch_of_four, ConfigError, "A batch other than 1 must not be fixed"),
     "one row": (first_row_only, IncompatibleError, "batch of the ONNX file cannot be made dynamic"),
     "bomb": (bomb, MmedgeError, "a.onnx"),
@@ -190,6 +205,10 @@ CALLS: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda p: Encoder(module=OnnxFile(flat(p)), output="z"),
         "a dict with 'y'; Encoder(..., output=...) 'z' is not there",
     ),
+    "no bytes": (
+        lambda p: OnnxFile(cast_bytes(p, "Cast", to=TensorProto.FLOAT)),
+        "takes bytes, but the front-end gives other numbers; with Image(scale=1.0) it hands",
+    ),
     "four dimensions": (
         lambda p: OnnxFile(drawn(p, [node("Exp", ["x"], "y")], X, {"y": ["n", 3, 4, 4]})),
         "returned float32 [B, 3, 4, 4]; float32 [B, D] or [B, T, D] was expected",
@@ -202,5 +221,5 @@ def test_what_does_not_fit_the_file_is_said_in_its_words(kind: str, tmp_path: Pa
     make, words = CALLS[kind]
     encoder = make(tmp_path / "a.onnx")
     with pytest.raises(ConfigError, match=re.escape(words)):
-        export_to(tmp_path, one_picture(encoder))
+        export_to(tmp_path, one_picture(encoder, Head(width=48)))
     assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from mmedge.errors import IncompatibleError
+from mmedge.errors import ConfigError, IncompatibleError
 from mmedge.export.imported.batch import free_batch
 from mmedge.export.imported.file import OnnxFile
 from mmedge.export.imported.folding import convert, settle
@@ -41,7 +41,8 @@ def import_body(file: OnnxFile, entries: Sequence[Port], exits: Sequence[Port]) 
     """Make a graph of opset 20 of a file, whose inputs and outputs are ours.
 
     Raises:
-        IncompatibleError: an operator that TensorRT 10.3 does not import remains.
+        ConfigError: bytes are expected, and something else comes.
+        IncompatibleError: something that TensorRT 10.3 does not import remains.
     """
     where = str(file.path)
     model = file.model()
@@ -49,7 +50,7 @@ def import_body(file: OnnxFile, entries: Sequence[Port], exits: Sequence[Port]) 
         scope = scope_of(node)
         node.name = f"{scope}/{node.op_type}" if scope else node.name
     _pin(model.graph, file)
-    _meet(model.graph, entries, exits)
+    _meet(model.graph, entries, exits, where)
     model = convert(settle(model, where), where)
     model = settle(free_batch(settle(model, where)), where)
     for node in model.graph.node:
@@ -70,7 +71,9 @@ def _pin(graph: onnx.GraphProto, file: OnnxFile) -> None:
     del graph.value_info[:]
 
 
-def _meet(graph: onnx.GraphProto, entries: Sequence[Port], exits: Sequence[Port]) -> None:
+def _meet(
+    graph: onnx.GraphProto, entries: Sequence[Port], exits: Sequence[Port], where: str
+) -> None:
     """Put our inputs before the file's and our outputs after, and drop what is left over."""
     elements = {v.name: v.type.tensor_type.elem_type for v in (*graph.input, *graph.output)}
     del graph.input[:], graph.output[:]
@@ -78,7 +81,11 @@ def _meet(graph: onnx.GraphProto, entries: Sequence[Port], exits: Sequence[Port]
     for port in entries:
         ours, shape = _element(port.example), ["batch", *port.example.shape[1:]]
         graph.input.append(helper.make_tensor_value_info(f"in:{port.ours}", ours, shape))
-        before += _bridge(f"in:{port.ours}", port.theirs, port.order, ours, elements[port.theirs])
+        theirs = elements[port.theirs]
+        if theirs == TensorProto.UINT8:
+            _check_bytes(graph, port, where)
+            theirs = ours  # what it is cast to, it can be cast to from here as well
+        before += _bridge(f"in:{port.ours}", port.theirs, port.order, ours, theirs)
     for port in exits:
         ours = _element(port.example)
         graph.output.append(helper.make_tensor_value_info(f"out:{port.ours}", ours, None))
@@ -86,6 +93,20 @@ def _meet(graph: onnx.GraphProto, entries: Sequence[Port], exits: Sequence[Port]
     nodes = [*before, *graph.node, *after]
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def _check_bytes(graph: onnx.GraphProto, port: Port, where: str) -> None:
+    """TensorRT has no bytes inside a graph, so they have to be cast before anything else."""
+    if any(port.theirs in node.input and node.op_type != "Cast" for node in graph.node):
+        raise IncompatibleError(
+            f"{where}: input {port.theirs!r} is uint8 and is not cast at once, which TensorRT does "
+            "not import. Export the file with a float32 input."
+        )
+    if not (port.example == port.example.round().clamp(0, 255)).all():
+        raise ConfigError(
+            f"{where}: input {port.theirs!r} takes bytes, but the front-end gives other numbers; "
+            "with Image(scale=1.0) it hands the pixels on as they are"
+        )
 
 
 def _bridge(
