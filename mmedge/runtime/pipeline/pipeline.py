@@ -238,7 +238,7 @@ class Pipeline(Closing):
             source.stop()
         for source in self._sources:
             source.join(_JOIN_S)
-        if self._started:
+        if self._monitor.ident is not None:  # warming up may have failed before it began
             self._monitor.join(_JOIN_S)
         self._engine.close()
         for sink in self._sinks:

@@ -302,3 +302,16 @@ def test_closing_takes_less_than_five_seconds_whatever_hangs() -> None:
     pipeline.close()
     assert time.monotonic() - begun_s < 5
     device.release.set()
+
+
+def test_a_pipeline_that_could_not_start_can_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Predictor) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Predictor, "warm_up", fail)
+    device = fresh_fake()
+    pipeline = Pipeline(linear_bundle(1), feeds=[Feed(make=device, feeds={"sound": "ant"})])
+    with pytest.raises(MemoryError):
+        pipeline.start()
+    pipeline.close()
+    assert device.closed == device.opened
