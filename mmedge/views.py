@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from mmedge.bundle import Bundle
     from mmedge.demo import DemoResult
     from mmedge.proof import Parity, SubsetMetrics
-    from mmedge.runtime.gallery import Gallery
     from mmedge.runtime.offline import FilePrediction
     from mmedge.runtime.prediction import TaskPrediction
-    from mmedge.runtime.retrieval import Hit
+    from mmedge.runtime.retrieval.gallery import Gallery
+    from mmedge.runtime.retrieval.search import Hit
     from mmedge.specs import Spec
 
 __all__ = [

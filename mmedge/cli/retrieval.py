@@ -49,11 +49,11 @@ def gallery(
     """
     from mmedge import views
     from mmedge.bundle import open_bundle
-    from mmedge.runtime.gallery import check_place, save_gallery
-    from mmedge.runtime.items import read_items
     from mmedge.runtime.offline import downmixed
     from mmedge.runtime.predictor import Predictor
-    from mmedge.runtime.retrieval import build_gallery
+    from mmedge.runtime.retrieval.gallery import check_place, save_gallery
+    from mmedge.runtime.retrieval.items import read_items
+    from mmedge.runtime.retrieval.search import build_gallery
 
     check_place(out, replace=force)
     opened = downmixed(open_bundle(bundle), downmix)
@@ -91,10 +91,10 @@ def search(
     from mmedge import views
     from mmedge.bundle import open_bundle
     from mmedge.runtime import retrieval
-    from mmedge.runtime.gallery import open_gallery
-    from mmedge.runtime.items import read_query
     from mmedge.runtime.offline import downmixed
     from mmedge.runtime.predictor import Predictor
+    from mmedge.runtime.retrieval.gallery import open_gallery
+    from mmedge.runtime.retrieval.items import read_query
 
     with views.waiting("search"):
         opened = downmixed(open_bundle(bundle), downmix)

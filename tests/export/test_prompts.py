@@ -15,8 +15,8 @@ from mmedge.demo.hints import TOKENIZER, vocabulary  # noqa: E402
 from mmedge.errors import ConfigError  # noqa: E402
 from mmedge.export import ExportConfig, Exported, Recipe, export_bundle  # noqa: E402
 from mmedge.models import DualEncoder, ImageCNN, TextLSTM  # noqa: E402
-from mmedge.runtime.items import Item  # noqa: E402
-from mmedge.runtime.retrieval import build_gallery, search  # noqa: E402
+from mmedge.runtime.retrieval.items import Item  # noqa: E402
+from mmedge.runtime.retrieval.search import build_gallery, search  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

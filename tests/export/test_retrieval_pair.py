@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch")
 from mmedge import Predictor  # noqa: E402
 from mmedge.export import ExportConfig, export_bundle, load_recipe  # noqa: E402
 from mmedge.proof.metrics import recall_at_k  # noqa: E402
-from mmedge.runtime.gallery import open_gallery  # noqa: E402
-from mmedge.runtime.retrieval import search  # noqa: E402
+from mmedge.runtime.retrieval.gallery import open_gallery  # noqa: E402
+from mmedge.runtime.retrieval.search import search  # noqa: E402
 from tests.export.pretrained import EXAMPLES  # noqa: E402
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(600)]

@@ -88,7 +88,8 @@ def bind(inputs: Inputs, modalities: Mapping[str, Modality]) -> list[Feed]:
         ConfigError: a device that cannot be meant, a modality that the model does not have,
             or more sources than modalities of a kind.
     """
-    if (*inputs.texts, *inputs.signals).count("-") > 1:
+    named = [given.rpartition("=")[2] for given in (*inputs.texts, *inputs.signals)]
+    if named.count("-") > 1:
         raise ConfigError("standard input can feed one source; give the others a file or a pipe")
     binder = _Binder(modalities)
     kinds: tuple[tuple[SampleKind, tuple[str, ...], Callable[..., Callable[[], Source]]], ...] = (

@@ -12,11 +12,11 @@ import pytest
 
 from mmedge import Matching, Predictor
 from mmedge.errors import ConfigError, IncompatibleError, ProofError, ResourceError
-from mmedge.runtime import gallery as gallery_module
-from mmedge.runtime.gallery import Gallery, Table
-from mmedge.runtime.items import Item
 from mmedge.runtime.pairs import pair_logits
-from mmedge.runtime.retrieval import build_gallery, search
+from mmedge.runtime.retrieval import gallery as gallery_module
+from mmedge.runtime.retrieval.gallery import Gallery, Table
+from mmedge.runtime.retrieval.items import Item
+from mmedge.runtime.retrieval.search import build_gallery, search
 from tests.fakes import encoder_graph, linear_bundle, with_graph
 
 FITS = {"fits": Matching(between=("ant", "bee"))}

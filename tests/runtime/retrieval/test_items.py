@@ -11,7 +11,7 @@ import pytest
 from mmedge.bundle import Bundle
 from mmedge.demo import run
 from mmedge.errors import ConfigError, MmedgeError, SourceError
-from mmedge.runtime.items import read_items, read_query
+from mmedge.runtime.retrieval.items import read_items, read_query
 from mmedge.specs import Modality, Signal
 
 DATA = Path(run.__file__).parent / "data"
@@ -109,7 +109,7 @@ def test_a_query_that_cannot_be_meant_is_refused(
 def test_a_query_of_too_many_windows_is_refused(
     modalities: dict[str, Modality], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mmedge.runtime.items.MAX_WINDOWS", 10)
+    monkeypatch.setattr("mmedge.runtime.retrieval.items.MAX_WINDOWS", 10)
     with pytest.raises(ConfigError, match="more than 10 windows; ask with a shorter part"):
         read_query(modalities, f"camera={CLIP}")
 

@@ -13,8 +13,8 @@ import pytest
 
 from mmedge.bundle import Bundle
 from mmedge.errors import ArtefactError, ConfigError, IncompatibleError, MmedgeError, ResourceError
-from mmedge.runtime import gallery as module
-from mmedge.runtime.gallery import Gallery, Table, open_gallery, save_gallery
+from mmedge.runtime.retrieval import gallery as module
+from mmedge.runtime.retrieval.gallery import Gallery, Table, open_gallery, save_gallery
 from tests.fakes import linear_bundle
 
 

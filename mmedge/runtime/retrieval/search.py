@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from mmedge.errors import ConfigError, ProofError
 from mmedge.manifest import Manifest
-from mmedge.runtime.gallery import MAX_NAME, Gallery, Table, check_size
-from mmedge.runtime.items import Item
 from mmedge.runtime.pairs import pair_logits
 from mmedge.runtime.predictor import Predictor
+from mmedge.runtime.retrieval.gallery import MAX_NAME, Gallery, Table, check_size
+from mmedge.runtime.retrieval.items import Item
 from mmedge.specs import Matching
 
 __all__ = ["COSINE", "Hit", "build_gallery", "search"]
