@@ -1,9 +1,8 @@
 """Our log-mel graph against the same front-end on ONNX Runtime's STFT operator.
 
-One second of sound at 16 kHz, ``fft_size`` 400, ``hop`` 160, 80 mels: ours may take at
-most 0.45 of the other's time. Two transforms of a power-of-two length, where STFT has its
-fast algorithm, are measured beside it, for information. One thread; both graphs take turns
-in one run, so that a busy neighbour slows down both.
+One second of sound, with a transform of 400 samples and with two of a power of two, where
+STFT has its fast algorithm: ours may take at most 0.45 of the other's time, each time. One
+thread; both graphs take turns in one run, so that a busy neighbour slows down both.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from mmedge.specs import LogMel
 LIMIT = 0.45
 WARM_UP = 20
 REPEATS = 200
-# Length of the transform -> front-end, samples per second. The first has the limit.
+# Length of the transform -> front-end, samples per second. The last is CLAP's, nearly.
 CASES = {
-    "400 (the limit's)": (LogMel(), 16_000),
+    "400 at 16 kHz": (LogMel(), 16_000),
     "512 at 16 kHz": (LogMel(fft_size=512), 16_000),
     "1024 at 48 kHz": (LogMel(mels=64, fft_size=1024, hop=480, high_hz=14_000.0), 48_000),
 }
@@ -131,7 +130,7 @@ def compare(case: str) -> float:
     )
     ours_ms, theirs_ms = medians_ms(sessions, sound)
     print(
-        f"fft_size {case:18} ours {ours_ms:6.3f} ms (off by {ours_error:.0e}), "
+        f"fft_size {case:14} ours {ours_ms:6.3f} ms (off by {ours_error:.0e}), "
         f"STFT {theirs_ms:6.3f} ms (off by {theirs_error:.0e}), ratio {ours_ms / theirs_ms:.2f}"
     )
     return ours_ms / theirs_ms
@@ -151,11 +150,10 @@ def main() -> int:
         f"log-mel of 1 s of noise, medians of {REPEATS}, one thread; {processor()}, "
         f"{os.cpu_count()} cores, onnxruntime {ort.__version__}, torch {torch.__version__}"
     )
-    ratio, *_ = [compare(case) for case in CASES]
-    if ratio > LIMIT:
-        print(f"too slow: the limit is {LIMIT} of the STFT operator's time", file=sys.stderr)
-        return 1
-    return 0
+    slow = [case for case in CASES if compare(case) > LIMIT]
+    for case in slow:
+        print(f"fft_size {case}: too slow, the limit is {LIMIT} of STFT's time", file=sys.stderr)
+    return 1 if slow else 0
 
 
 if __name__ == "__main__":

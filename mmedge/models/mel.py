@@ -1,9 +1,6 @@
 """Mel banks, tapers and Fourier bases: the constants of a log-mel front-end, in numpy.
 
-All are computed in float64; the front-end rounds them once, to float32. Everything
-that happens to a frame before its spectrum's magnitude is linear, so it is folded
-into one basis, ``DFT @ taper @ preemphasis @ remove_dc``, and costs nothing at run
-time.
+All are computed in float64; the front-end rounds them once, to float32.
 """
 
 from __future__ import annotations
@@ -142,30 +139,18 @@ def taper(spec: LogMel) -> Array:
     return np.asarray(hann**0.85 if spec.window == "povey" else hann)
 
 
-def fourier_basis(spec: LogMel, bins: npt.NDArray[np.intp]) -> npt.NDArray[np.complex128]:
-    """Compute the vectors whose products with a raw frame are its spectrum.
-
-    The frame's own preparation is folded in, in Kaldi's order: mean removed, then
-    pre-emphasised (the first sample against itself), then tapered. Where in the
-    transform the frame stands, at its start or centred in zeros, changes only phases,
-    and those do not survive the magnitude: the zeros are left out.
+def fourier_basis(fft_size: int, bins: npt.NDArray[np.intp], taps: int) -> Array:
+    """Compute the columns whose products with samples are parts of their spectrum.
 
     Args:
-        spec: the front-end's parameters.
+        fft_size: length of the transform.
         bins: which bins of the transform, ``[K]``.
+        taps: how many samples, from the transform's first on.
 
     Returns:
-        complex128 ``[K, frame_size]``.
+        float64 ``[taps, 2 * K]``: the real parts, then the imaginary ones.
     """
     # The product is reduced as an integer, so that large angles lose no digits.
-    turns = np.outer(bins, np.arange(spec.frame_size)) % spec.fft_size
-    basis = np.exp(-2j * np.pi / spec.fft_size * turns) * taper(spec)
-    if spec.preemphasis:
-        # Transposed: sample n also enters, negated, into the difference that n + 1 makes.
-        ahead = np.concatenate([basis[:, 1:], np.zeros((len(bins), 1))], axis=1)
-        first = basis[:, 0].copy()
-        basis = basis - spec.preemphasis * ahead
-        basis[:, 0] -= spec.preemphasis * first
-    if spec.remove_dc:
-        basis = basis - basis.mean(axis=1, keepdims=True)
-    return basis
+    turns = np.outer(np.arange(taps), bins) % fft_size
+    basis = np.exp(-2j * np.pi / fft_size * turns)
+    return np.concatenate([basis.real, basis.imag], axis=1)

@@ -54,7 +54,7 @@ class LogMel(Spec):
     """
 
     mels: Annotated[int, Field(ge=1, le=1024)] = 80
-    # The transform is a dense matrix in the graph: 8,192 samples already make 268 MB.
+    # The transform is a dense matrix in the graph: 8,192 samples already make 134 MB.
     fft_size: Annotated[int, Field(ge=2, le=8192)] = 400
     frame: Annotated[int, Field(ge=2, le=8192)] | None = None
     hop: Annotated[int, Field(ge=1, le=65_536)] = 160

@@ -41,6 +41,14 @@ def voice(seconds: Array, pitch_hz: float, rate_hz: int) -> Array:
     return np.asarray((0.1 + 0.2 * np.abs(np.sin(6 * np.pi * seconds))) * harmonics)
 
 
+def pure_tones(samples: int, rate_hz: int) -> Array:
+    """Forty tones, 50 Hz to 0.4 of the rate, in no noise but float32's rounding, float32
+    ``[40, samples]``: most bands lie far below the loudest.
+    """
+    turns = np.geomspace(50, 0.4 * rate_hz, 40)[:, None] * np.arange(samples) / rate_hz
+    return (0.5 * np.sin(2 * np.pi * turns + 1)).astype(np.float32)
+
+
 def spectrum(spec: LogMel, sounds: Array, prepared: bool = True) -> Array:
     """Power in float64, by torch's transforms: ``[B, fft_size // 2 + 1, T]``."""
     values, window = torch.from_numpy(sounds).double(), torch.from_numpy(taper(spec))

@@ -116,29 +116,19 @@ def test_tapers_have_their_textbook_values() -> None:
 
 
 def test_the_basis_of_four_samples_is_the_textbook_transform() -> None:
-    spec = plain(fft_size=4, window="rectangular")
-    expected = [[1, 1, 1, 1], [1, -1j, -1, 1j], [1, -1, 1, -1]]
-    assert np.abs(fourier_basis(spec, np.arange(3)) - np.array(expected)).max() < 1e-12
+    real = [[1, 1, 1], [1, 0, -1], [1, -1, 1], [1, 0, -1]]
+    imaginary = [[0, 0, 0], [0, -1, 0], [0, 0, 0], [0, 1, 0]]
+    basis = fourier_basis(4, np.arange(3), taps=4)
+    assert np.abs(basis - np.hstack([real, imaginary])).max() < 1e-12
 
 
-def test_only_the_bins_asked_for_are_computed() -> None:
-    spec = plain(fft_size=64, preemphasis=0.9, remove_dc=True)
-    bins = np.array([3, 17])
-    np.testing.assert_allclose(
-        fourier_basis(spec, bins), fourier_basis(spec, np.arange(33))[bins], atol=1e-12
-    )
-
-
-def test_the_basis_does_what_kaldi_does_to_a_frame_step_by_step() -> None:
-    spec = plain(fft_size=32, frame=25, preemphasis=0.97, remove_dc=True, window="povey")
-    frame = np.random.default_rng(0).standard_normal(25) + 3
-    steady = frame - frame.mean()
-    sharp = steady - 0.97 * np.concatenate([steady[:1], steady[:-1]])
-    expected = np.fft.rfft(sharp * taper(spec), 32)
-    np.testing.assert_allclose(fourier_basis(spec, np.arange(17)) @ frame, expected, atol=1e-12)
+def test_only_the_bins_and_samples_asked_for_are_in_the_basis() -> None:
+    whole = fourier_basis(64, np.arange(33), taps=64)
+    part = fourier_basis(64, np.array([3, 17]), taps=20)
+    np.testing.assert_array_equal(part, whole[:20, [3, 17, 36, 50]])
 
 
 def test_large_angles_keep_their_digits() -> None:
-    spec = plain(fft_size=8192, window="rectangular")
     tone = np.exp(2j * np.pi * (4095 * np.arange(8192) % 8192) / 8192)
-    assert abs(fourier_basis(spec, np.array([4095]))[0] @ tone / 8192 - 1) < 1e-15
+    real, imaginary = fourier_basis(8192, np.array([4095]), taps=8192).T
+    assert abs((real + 1j * imaginary) @ tone / 8192 - 1) < 1e-15

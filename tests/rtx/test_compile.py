@@ -131,6 +131,17 @@ def test_mmedge_s_encoders_and_heads_compile(
     check(graph_of(exported(head, tokens), graph))
 
 
+@pytest.mark.parametrize("name", ["whisper_log_mel", "clap_log_mel", "ast_log_mel"])
+def test_the_log_mel_front_ends_compile(name: str) -> None:
+    torch = pytest.importorskip("torch", reason="to export, torch is needed")
+    from mmedge.models.log_mel import LogMelFrontEnd
+    from mmedge.specs import presets
+    from tests.models.front_ends import export
+
+    front_end = LogMelFrontEnd(getattr(presets, name)(), 48_000).eval()
+    check(export(front_end, torch.zeros(2, 48_000)).SerializeToString())
+
+
 def turned_pixels(*, cast_first: bool) -> bytes:
     """A graph that puts channels first, before or after it makes floats of the bytes."""
     turn = {"perm": [0, 3, 1, 2]}
