@@ -57,6 +57,6 @@ def listen(
 
 
 def heard(socket: ClientConnection) -> dict[str, Any]:
-    told = json.loads(socket.recv(timeout=5))
+    told = json.loads(socket.recv(timeout=20))
     assert isinstance(told, dict)
     return told
