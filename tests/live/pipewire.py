@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -25,6 +26,11 @@ def missing() -> str:
     found = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, check=False)
     lacking = (found.stdout or found.stderr).strip()
     return f"{SYSTEM_PYTHON} lacks for a PipeWire camera: {lacking}" if lacking else ""
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.communicate()
 
 
 class PipeWire(Closing):
@@ -60,7 +66,7 @@ class PipeWire(Closing):
             command,
             cwd=ROOT,
             env=self.environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -91,15 +97,29 @@ class PipeWire(Closing):
             time.sleep(0.1)
         raise TimeoutError("the camera did not appear in PipeWire")
 
+    def show(self, film: Path, begin_ns: int, rate_hz: float) -> None:
+        """Let the camera see a film from then on (`tests.live.pipewire_camera`)."""
+        assert self._camera is not None
+        assert self._camera.stdin is not None
+        self._camera.stdin.write(f"{film} {begin_ns} {rate_hz}\n".encode())
+        self._camera.stdin.flush()
+
+    def freeze(self) -> None:
+        assert self._camera is not None
+        self._camera.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._camera is not None
+        self._camera.send_signal(signal.SIGCONT)
+
     def unplug(self) -> None:
         camera, self._camera = self._camera, None
         if camera is not None:
-            camera.kill()
-            camera.wait()
+            self._processes.remove(camera)
+            end(camera)
 
     def close(self) -> None:
         for process in reversed(self._processes):
-            process.kill()
-            process.wait()
+            end(process)
         self._processes.clear()
         self._folder.cleanup()

@@ -2,7 +2,9 @@
 
 Scores are smoothed exponentially in time; a label begins when its smoothed score has lain
 above one threshold for a while, and ends when it has lain below a lower one (hysteresis:
-O. H. Schmitt, "A thermionic trigger", 1938), but not before it has been held.
+O. H. Schmitt, "A thermionic trigger", 1938), but not before it has been held. The while begins
+where the smoothed curve crosses the threshold, between two predictions, so that it hardly
+matters when exactly predictions are made.
 """
 
 from __future__ import annotations
@@ -49,8 +51,12 @@ class _Label:
 
 @dataclass(slots=True)
 class _Scores:
+    """One task's smoothed scores, and those of the prediction before."""
+
     time_ns: int
     values: dict[str, float]
+    before_ns: int = 0
+    before: Mapping[str, float] = field(default_factory=dict)
     labels: dict[str, _Label] = field(default_factory=dict)
 
 
@@ -113,12 +119,12 @@ class EventTracker:
         passed_ms = (time_ns - known.time_ns) / NS_PER_MS
         smooth_ms = self._config.smooth_ms
         weight = 1 - math.exp(-passed_ms / smooth_ms) if smooth_ms else 1.0
-        before = known.values
+        before = known.before = known.values
         known.values = {
             name: before.get(name, 0.0) + weight * (score - before.get(name, 0.0))
             for name, score in scores.items()
         }
-        known.time_ns = time_ns
+        known.before_ns, known.time_ns = known.time_ns, time_ns
 
     def _judge(self, task: str, known: _Scores, time_ns: int) -> list[Event]:
         spec = self._tasks.get(task)
@@ -130,20 +136,22 @@ class EventTracker:
         for name, score in known.values.items():
             if name in background:
                 continue
-            label = known.labels.setdefault(name, _Label())
-            what = self._step(label, score, time_ns)
+            what = self._step(known, name)
             if what is not None:
                 events.append(_event(task, name, what, time_ns, score))
         return events
 
-    def _step(self, label: _Label, score: float, time_ns: int) -> Literal["began", "ended"] | None:
-        config = self._config
-        beyond = score < config.end if label.active else score >= config.begin
-        if not beyond:
+    def _step(self, known: _Scores, name: str) -> Literal["began", "ended"] | None:
+        config, time_ns = self._config, known.time_ns
+        label, score = known.labels.setdefault(name, _Label()), known.values[name]
+        limit = config.end if label.active else config.begin
+        if (score >= limit) == label.active:
             label.beyond_ns = None
             return None
         if label.beyond_ns is None:
-            label.beyond_ns = time_ns
+            label.beyond_ns = self._crossed_ns(known, name, limit)
+            if config.debounce_ms:
+                return None
         held_ns = time_ns - label.began_ns
         waited = time_ns - label.beyond_ns >= config.debounce_ms * NS_PER_MS
         if not waited or (label.active and held_ns < config.hold_ms * NS_PER_MS):
@@ -153,6 +161,20 @@ class EventTracker:
             label.began_ns = time_ns
             return "began"
         return "ended"
+
+    def _crossed_ns(self, known: _Scores, name: str, limit: float) -> int:
+        """Tell when the smoothed curve reached the limit, since the prediction before.
+
+        That is half the debounce ago at most: one prediction does not prove a long past.
+        """
+        before, now = known.before.get(name, 0.0), known.values[name]
+        smooth_ns = self._config.smooth_ms * NS_PER_MS
+        if not smooth_ns or not min(before, now) < limit < max(before, now):
+            return known.time_ns
+        passed = math.exp((known.before_ns - known.time_ns) / smooth_ns)
+        part = (limit - before) / (now - before) * (1 - passed)
+        crossed_ns = known.before_ns - round(smooth_ns * math.log1p(-part))
+        return max(crossed_ns, known.time_ns - self._config.debounce_ms * NS_PER_MS // 2)
 
 
 def _event(

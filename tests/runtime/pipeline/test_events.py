@@ -58,6 +58,22 @@ def test_smoothing_takes_the_time_that_has_passed_and_not_the_number_of_predicti
     )
 
 
+@pytest.mark.parametrize(("period_ms", "began_ms"), [(10, 570), (30, 570), (90, 630), (250, 750)])
+def test_an_event_begins_with_the_first_prediction_after_its_moment(
+    period_ms: int, began_ms: int
+) -> None:
+    # From 0 to 1 with a time constant of 300 ms, 0.7 is crossed after 361 ms; 200 ms more.
+    config = EventConfig(smooth_ms=300, begin=0.7, debounce_ms=200)
+    scores = [(t, 1.0) for t in range(0, 1000, period_ms)]
+    assert follow(config, scores) == [(began_ms, "began")]
+
+
+def test_one_prediction_alone_begins_and_ends_nothing() -> None:
+    config = EventConfig(smooth_ms=300, begin=0.7, debounce_ms=200)
+    assert follow(config, [(0, 1.0), (2000, 1.0), (2050, 0.0)]) == []
+    assert follow(config, [(0, 1.0), (2000, 1.0), (2100, 1.0)]) == [(2100, "began")]
+
+
 def test_labels_of_the_background_begin_nothing() -> None:
     assert follow(SHARP, [(t, 0.0) for t in range(0, 1000, 50)]) == []
 
