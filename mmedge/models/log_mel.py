@@ -152,12 +152,15 @@ class LogMelFrontEnd(nn.Module):
         if self.odd_basis is None:
             return self._power(frames, self.basis)
         # Half a frame later, an even bin's wave is the same and an odd bin's is negative.
-        first, second = frames.chunk(2, dim=2)
+        half = self.spec.fft_size // 2
+        first, second = frames[..., :half], frames[..., half:]
         even, odd = (first + second, self.basis), (first - second, self.odd_basis)
         return torch.cat([self._power(*even), self._power(*odd)], dim=2)
 
     def _power(self, samples: Tensor, basis: Tensor) -> Tensor:
-        real, imaginary = torch.matmul(samples, basis).chunk(2, dim=2)
+        parts, bins = torch.matmul(samples, basis), basis.shape[1] // 2
+        # Not chunk: torch exports that as a Split without a name.
+        real, imaginary = parts[..., :bins], parts[..., bins:]
         power = real * real + imaginary * imaginary
         return power.sqrt() if self.spec.power == 1 else power
 
