@@ -91,8 +91,14 @@ class Engine:
         self.degraded = ""
         """What the fusion head suffers from; empty if it is sound."""
 
-    def start(self) -> None:
-        """Begin to encode what comes into the rings."""
+    @property
+    def next(self) -> int:
+        """Number of the next prediction."""
+        return self._fuser.next
+
+    def start(self, first: int = 0) -> None:
+        """Begin to encode what comes into the rings; ``first`` numbers the first prediction."""
+        self._fuser.next = first
         for name in self.rings:
             self._begin(name)
 

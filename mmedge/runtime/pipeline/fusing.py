@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,7 +61,9 @@ class Desk:
         self._newest: dict[str, Encoding] = {}
         self._outside: Mapping[str, str] = {}
         self._new: set[str] = set()
-        self._last_ns: int | None = None
+        self.wakes_ns: float = math.inf
+        """When a prediction is due even if nothing new comes: at the heartbeat, or when the
+        first of what is present no longer counts. Infinite before the first prediction."""
 
     def put(self, encoding: Encoding) -> None:
         """Take an embedding; it replaces the one before."""
@@ -78,11 +81,9 @@ class Desk:
 
     def due(self, now_ns: int) -> bool:
         """Tell whether a prediction is to be made now."""
-        if self._last_ns is None:
-            return bool(self._new)
-        if now_ns - self._last_ns >= self._heartbeat_ns:
+        if now_ns >= self.wakes_ns:
             return True
-        if self._policy == "each":
+        if self._policy == "each" or math.isinf(self.wakes_ns):
             return bool(self._new)
         if self._policy == "all":
             moving = [n for n in self._order if n not in self._still and not self._why(n, now_ns)]
@@ -91,9 +92,13 @@ class Desk:
 
     def select(self, now_ns: int) -> Selection:
         """Choose what the prediction at ``now_ns`` is made of."""
-        self._last_ns = now_ns
         self._new.clear()
-        return self.peek(now_ns)
+        selection = self.peek(now_ns)
+        stale_ns = (
+            each.end_ns + self._limits_ns[name] + 1 for name, each in selection.present.items()
+        )
+        self.wakes_ns = min([now_ns + self._heartbeat_ns, *stale_ns])
+        return selection
 
     def peek(self, now_ns: int) -> Selection:
         """Tell what a prediction at ``now_ns`` would be made of."""
@@ -131,7 +136,8 @@ class Fuser:
         }
         self._blank = predictor.embed([{}])
         self._tracker = EventTracker(predictor.manifest.tasks, config.events)
-        self._number = -1
+        self.next = 0
+        """Number of the next prediction."""
         self._used: dict[str, int] = {}
 
     def __call__(self, selection: Selection, utc_ns: int) -> Tick:
@@ -152,10 +158,10 @@ class Fuser:
         used = {name: encoding.number for name, encoding in present.items()}
         fresh = any(self._used.get(name) != number for name, number in used.items())
         self._used |= used
-        self._number += 1
+        number, self.next = self.next, self.next + 1
         spread_ns = self._spread_ns(present)
         return Tick(
-            number=self._number,
+            number=number,
             time_ns=selection.time_ns,
             utc_ns=utc_ns,
             bundle=self._predictor.bundle.digest,

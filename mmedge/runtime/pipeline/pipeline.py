@@ -20,9 +20,10 @@ from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.delivery import Delivery
 from mmedge.runtime.pipeline.engine import Engine
 from mmedge.runtime.pipeline.feeds import Feed, check_feeds, check_kind
-from mmedge.runtime.pipeline.pushing import Pusher
+from mmedge.runtime.pipeline.newest import Newest
+from mmedge.runtime.pipeline.pushing import make_pushers
 from mmedge.runtime.pipeline.rate import Rate
-from mmedge.runtime.pipeline.status import SourceStatus, Status
+from mmedge.runtime.pipeline.status import Status, absences
 from mmedge.runtime.pipeline.supervisor import SourceSupervisor
 from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.samples import Frame, Sample
@@ -37,7 +38,7 @@ __all__ = ["Pipeline"]
 _log = logging.getLogger(__name__)
 
 _POLL_S = 0.05
-_SHOW_NS = 250_000_000
+_SHOW_EVERY = 5
 _JOIN_S = 1.2
 
 
@@ -89,11 +90,10 @@ class Pipeline(Closing):
         self._count = 0
         self._rate = Rate()
         self._begun_ns = clock()
-        self._frames: dict[str, Frame] = {}
+        self._newest = Newest()
+        self._prompts: tuple[Sequence[str], str] | None = None
         self._engine = self._make_engine(bundle)
-        self._pushers = {
-            name: Pusher(name, modality) for name, modality in bundle.manifest.modalities.items()
-        }
+        self._pushers = make_pushers(bundle)
         self._sources = [
             SourceSupervisor(each.make, each.feeds, self._deliver, self._interrupted, clock=clock)
             for each in feeds
@@ -104,6 +104,8 @@ class Pipeline(Closing):
         self._monitor = threading.Thread(target=self._watch, name="monitor", daemon=True)
         self._started = False
         self._looked = 0
+        self.failure: BaseException | None = None
+        """What ended the watch over everything: a bug of ours."""
 
     @classmethod
     def open(cls, path: Path | str, inputs: Inputs | None = None, **options: Any) -> Self:
@@ -160,11 +162,11 @@ class Pipeline(Closing):
     def set_prompts(self, texts: Sequence[str], template: str = "{}") -> None:
         """Let a matching task choose among other texts from the next prediction on."""
         self._engine.predictor.set_prompts(texts, template)
+        self._prompts = (texts, template)
 
     def latest_frame(self, modality: str | None = None) -> Frame | None:
         """Give the newest picture of a modality, or of the first that has one."""
-        names = [modality] if modality is not None else list(self._frames)
-        return next((self._frames[name] for name in names if name in self._frames), None)
+        return self._newest.frame(modality)
 
     def swap(self, bundle: Bundle, check: Callable[[Bundle], None] = lambda _: None) -> None:
         """Predict with another bundle from now on; sources and sinks go on.
@@ -177,20 +179,24 @@ class Pipeline(Closing):
             MmedgeError: it is not fit; the old one goes on.
         """
         check(bundle)
+        for name in self._newest.lines:
+            check_kind(name, "text", bundle)
         for name, kind in self._fed.items():
             check_kind(name, kind, bundle)
         engine = self._make_engine(bundle)
         try:
+            if self._prompts is not None:
+                engine.predictor.set_prompts(*self._prompts)
             engine.predictor.warm_up()
         except BaseException:
             engine.close()
             raise
-        old, self._engine = self._engine, engine
-        self._pushers = {
-            name: Pusher(name, modality) for name, modality in bundle.manifest.modalities.items()
-        }
-        engine.start()
+        self._pushers = make_pushers(bundle)
+        old, self._engine = self._engine, engine  # from here on samples go to the new rings
+        for name, line in self._newest.lines.items():
+            engine.rings[name].push(line)  # a text that holds goes on holding
         old.close()
+        engine.start(old.next)
         _log.warning("now predicting with %s (%s)", bundle.manifest.name, bundle.digest[:12])
 
     def status(self) -> Status:
@@ -259,8 +265,7 @@ class Pipeline(Closing):
     def _deliver(self, modality: str, sample: Sample) -> None:
         if self._recorder is not None:
             self._recorder.sample(modality, sample)
-        if isinstance(sample, Frame):
-            self._frames[modality] = sample
+        self._newest.keep(modality, sample)
         if self._predicts:
             self._engine.rings[modality].push(sample)
 
@@ -275,26 +280,22 @@ class Pipeline(Closing):
             sink.put(tick)
 
     def _watch(self) -> None:
-        """Look after everything, until it is closed."""
-        shown_ns = 0
-        while not self._stopped.wait(_POLL_S):
-            for source in self._sources:
-                source.poll()
-            self._engine.explain_absence(self._absences())
-            self._engine.poll()
-            self._looked += 1
-            now_ns = time.monotonic_ns()
-            if now_ns - shown_ns >= _SHOW_NS:
-                shown_ns, status = now_ns, self.status()
-                for sink in self._sinks:
-                    sink.show(status)
+        try:
+            while not self._stopped.wait(_POLL_S):
+                self._look()
+        except BaseException as exc:
+            self.failure = exc
+            raise
 
-    def _absences(self) -> dict[str, str]:
-        reasons = {name: "no source was given" for name in self._pushers if name not in self._fed}
+    def _look(self) -> None:
         for source in self._sources:
-            status: SourceStatus = source.status()
-            if status.state != "live":
-                reason = f"{status.name} is {status.state}"
-                reason += f": {status.reason}" if status.reason else ""
-                reasons |= dict.fromkeys(status.feeds, reason)
-        return reasons
+            source.poll()
+        unfed = set(self._pushers) - set(self._fed)
+        reasons = absences(unfed, [source.status() for source in self._sources])
+        self._engine.explain_absence(reasons)
+        self._engine.poll()
+        self._looked += 1
+        if self._looked % _SHOW_EVERY == 0:
+            status = self.status()
+            for sink in self._sinks:
+                sink.show(status)

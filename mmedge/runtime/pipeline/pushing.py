@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from mmedge.bundle import Bundle
 from mmedge.errors import ConfigError
 from mmedge.runtime.preprocess import Pcm, Picture
 from mmedge.runtime.samples import Block, Frame, Line, Reading, Sample
 from mmedge.runtime.windows.cut import NS_PER_S
 from mmedge.specs import Image, Modality, Signal, Sound
 
-__all__ = ["Pusher"]
+__all__ = ["Pusher", "make_pushers"]
 
 _GAP_NS = 50_000_000
 """Sound that comes so much later or earlier than the samples before it begins a new run."""
@@ -93,3 +94,8 @@ class Pusher:
         if isinstance(value, np.ndarray):
             came = f"{value.dtype}{list(value.shape)}"
         return ConfigError(f"modality '{self._name}' takes {wanted}, but got {came}")
+
+
+def make_pushers(bundle: Bundle) -> dict[str, Pusher]:
+    """Make one for every modality of a bundle."""
+    return {name: Pusher(name, each) for name, each in bundle.manifest.modalities.items()}

@@ -134,15 +134,12 @@ def ideal(
     desk, fuser = Desk(predictor, config), Fuser(predictor, config)
     stages = {name: EncodingStage(name, predictor) for name in predictor.manifest.presence}
     offset_ns = recording.header.begun_utc_ns - recording.header.begun_ns
-    heartbeat_ns = config.heartbeat_ms * 1_000_000
-    last_ns: int | None = None
     for end_ns, column, window in heapq.merge(*_windows(predictor, recording, block_ms)):
-        while last_ns is not None and last_ns + heartbeat_ns < end_ns:
-            last_ns += heartbeat_ns
-            yield fuser(desk.select(last_ns), last_ns + offset_ns)
+        while desk.wakes_ns < end_ns:
+            wakes_ns = int(desk.wakes_ns)
+            yield fuser(desk.select(wakes_ns), wakes_ns + offset_ns)
         desk.put(stages[predictor.manifest.presence[column]](window.window))
         if desk.due(end_ns):
-            last_ns = end_ns
             yield fuser(desk.select(end_ns), end_ns + offset_ns)
 
 

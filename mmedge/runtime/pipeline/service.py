@@ -229,6 +229,8 @@ def run_service(
             if asked.reload.is_set():
                 asked.reload.clear()
                 _reload(pipeline, bundle, check)
+            if pipeline.failure is not None:
+                raise pipeline.failure
             systemd.beat(pipeline.progress, time.monotonic_ns())
             why = asked.why or ended()
             if not why and for_s is not None and time.monotonic() - begun_s >= for_s:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-__all__ = ["ModalityStatus", "SinkStatus", "SourceState", "SourceStatus", "Status"]
+__all__ = ["ModalityStatus", "SinkStatus", "SourceState", "SourceStatus", "Status", "absences"]
 
 SourceState = Literal["opening", "live", "stalled", "waiting", "ended"]
 """``waiting``: gone, and to be opened again after a while; ``ended``: came to its end."""
@@ -113,6 +113,16 @@ class Status:
     def to_json(self) -> dict[str, Any]:
         """Give plain types; what is not known becomes ``None``."""
         return {key: _plain(value) for key, value in asdict(self).items()}
+
+
+def absences(unfed: Iterable[str], sources: Iterable[SourceStatus]) -> dict[str, str]:
+    """Say of every modality without a live source why it has none."""
+    reasons = dict.fromkeys(unfed, "no source was given")
+    for each in sources:
+        if each.state != "live":
+            reason = f"{each.name} is {each.state}" + (f": {each.reason}" if each.reason else "")
+            reasons |= dict.fromkeys(each.feeds, reason)
+    return reasons
 
 
 def _plain(value: Any) -> Any:

@@ -133,3 +133,12 @@ def test_a_modality_that_the_model_lacks_is_refused(predictor: Predictor) -> Non
         Desk(predictor, LiveConfig(max_age_ms={"fly": 5}))
     with pytest.raises(ConfigError, match="heartbeat_ms=0 must be positive"):
         LiveConfig(heartbeat_ms=0)
+
+
+def test_a_prediction_is_due_as_soon_as_something_no_longer_counts(predictor: Predictor) -> None:
+    desk = Desk(predictor, LiveConfig(max_age_ms={"ant": 300}, heartbeat_ms=10_000))
+    desk.put(encoding("ant", 0, 100))
+    desk.select(100 * MS)
+    assert not desk.due(400 * MS)
+    assert desk.due(400 * MS + 1)
+    assert "ant" in desk.select(400 * MS + 1).absent

@@ -315,3 +315,26 @@ def test_a_pipeline_that_could_not_start_can_be_closed(monkeypatch: pytest.Monke
         pipeline.start()
     pipeline.close()
     assert device.closed == device.opened
+
+
+def test_predictions_are_numbered_on_over_a_swap() -> None:
+    first, second = linear_bundle(1), linear_bundle(1, weights={"level": np.ones((1, 2, 1))})
+    kept = Kept()
+    with Pipeline(first, sinks=[kept], config=FAST) as pipeline:
+        push(pipeline, "ant", 0.5)
+        wait_until(lambda: len(kept.ticks) > 3)
+        pipeline.swap(second)
+        push(pipeline, "ant", 0.5)
+        wait_until(lambda: kept.ticks[-1].bundle == second.digest)
+    assert [tick.number for tick in kept.ticks] == list(range(len(kept.ticks)))
+
+
+def test_a_bug_in_the_watch_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    # The thread's own end is seen by the service; here it need not be printed.
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with Pipeline(linear_bundle(1), config=FAST) as pipeline:
+        monkeypatch.setattr(pipeline._engine, "poll", fail)
+        wait_until(lambda: isinstance(pipeline.failure, ZeroDivisionError))
