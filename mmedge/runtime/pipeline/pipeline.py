@@ -104,8 +104,7 @@ class Pipeline(Closing):
         self._monitor = threading.Thread(target=self._watch, name="monitor", daemon=True)
         self._started = False
         self._looked = 0
-        self.failure: BaseException | None = None
-        """What ended the watch over everything: a bug of ours."""
+        self.failure: BaseException | None = None  # a bug of ours that ended the watch
 
     @classmethod
     def open(cls, path: Path | str, inputs: Inputs | None = None, **options: Any) -> Self:
