@@ -108,8 +108,8 @@ def serve(  # one option for each field of the frozen configurations
 ) -> None:
     """Predict live from cameras, microphones, texts and signals, until it is told to end.
 
-    SIGTERM and Ctrl-C end it, SIGHUP goes on with a changed bundle. Example:
-    [bold]mmedge serve guard.mmedge --camera 0 --mic default[/]
+    SIGTERM ends it with exit code 0 and Ctrl-C with 130, SIGHUP goes on with a changed bundle.
+    Example: [bold]mmedge serve guard.mmedge --camera 0 --mic default[/]
     """
     from mmedge.runtime.pipeline.config import EventConfig, LiveConfig
     from mmedge.runtime.pipeline.outputs import Outputs
@@ -160,7 +160,9 @@ def serve(  # one option for each field of the frozen configurations
         for_s=for_s,
     )
     path = _find(bundle)
-    run(path, config, _check(backend, plan))
+    why = run(path, config, _check(backend, plan))
+    if why == "SIGINT":  # everything is flushed; whoever called is told that it was cut short
+        raise typer.Exit(130)
 
 
 def record(

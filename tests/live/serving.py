@@ -92,6 +92,16 @@ class Serving(Closing):
         """Wait for a prediction that rests on these, at least."""
         return self.until(lambda row: set(names) <= set(row["basis"]), timeout_s)
 
+    def line_with(self, part: str, timeout_s: float = 20.0) -> str:
+        """Wait for a line on standard output."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            for line in self.lines:
+                if part in line:
+                    return line
+            time.sleep(0.02)
+        raise AssertionError(f"no {part!r} within {timeout_s} s: {self.lines} {self.said}")
+
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
