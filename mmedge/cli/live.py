@@ -159,10 +159,8 @@ def serve(  # one option for each field of the frozen configurations
         plan=plan,
         for_s=for_s,
     )
-    path = _find(bundle)
-    why = run(path, config, _check(backend, plan))
-    if why == "SIGINT":  # everything is flushed; whoever called is told that it was cut short
-        raise typer.Exit(130)
+    if run(_find(bundle), config, _check(backend, plan)) == "SIGINT":
+        raise typer.Exit(130)  # flushed, but cut short
 
 
 def record(

@@ -338,3 +338,24 @@ def test_a_bug_in_the_watch_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> No
     with Pipeline(linear_bundle(1), config=FAST) as pipeline:
         monkeypatch.setattr(pipeline._engine, "poll", fail)
         wait_until(lambda: isinstance(pipeline.failure, ZeroDivisionError))
+
+
+def test_a_wall_clock_that_jumps_changes_nothing_but_the_time_of_day(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day_ns = 86_400 * 1000 * MS
+    with Pipeline(linear_bundle(1), sinks=[kept], config=FAST) as pipeline:
+        for jump_ns in (0, day_ns, -day_ns):
+            first = len(kept.ticks)
+            real_ns = time.time_ns
+            with monkeypatch.context() as patch:
+                patch.setattr(time, "time_ns", lambda by=jump_ns, now=real_ns: now() + by)
+                push(pipeline, "ant", 0.5)
+                wait_until(lambda since=first: len(kept.ticks) > since + 3)
+    days = [round((tick.utc_ns - kept.ticks[0].utc_ns) / day_ns) for tick in kept.ticks]
+    assert set(days) == {0, 1, -1}
+    times_ns = [tick.time_ns for tick in kept.ticks]
+    assert times_ns == sorted(times_ns)
+    assert times_ns[-1] - times_ns[0] < 60_000 * MS
+    assert all(0 <= tick.basis["ant"].age_ns < 2_000 * MS for tick in kept.ticks if tick.basis)
+    assert [tick.number for tick in kept.ticks] == list(range(len(kept.ticks)))
