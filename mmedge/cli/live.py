@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +21,7 @@ from mmedge.cli.live_options import (
     FormatOpt,
     LinesOpt,
     LoopOpt,
+    LossyOpt,
     MicOpt,
     PlayOpt,
     RateOpt,
@@ -29,15 +30,17 @@ from mmedge.cli.live_options import (
     SizeOpt,
     StreamOpt,
     TextOpt,
+    inputs_of,
+    kept_in,
     option,
+    pairs,
     source,
 )
 from mmedge.cli.options import BackendOpt, DownmixOpt, JsonOpt, PlanOpt
-from mmedge.errors import ConfigError, ProofError
+from mmedge.errors import ProofError
 
 if TYPE_CHECKING:
     from mmedge.bundle import Bundle
-    from mmedge.runtime.pipeline.binding import Inputs
 
 __all__ = ["devices", "record", "serve"]
 
@@ -77,6 +80,9 @@ def serve(  # one option for each field of the frozen configurations
     record_to: Annotated[
         Path | None, option(WHERE, "Record to NAME.recording.", "--record")
     ] = None,
+    record_max_bytes: Annotated[int, option(WHERE, "The recording ends at this size.")] = 4 * 2**30,
+    record_max_s: Annotated[float, option(WHERE, "... or after so many seconds.")] = 3600,
+    record_lossy: LossyOpt = False,
     fuse: Annotated[
         str, option(HOW, "'each' new embedding, 'all' new, or the modality that drives.")
     ] = "each",
@@ -111,13 +117,12 @@ def serve(  # one option for each field of the frozen configurations
     SIGTERM ends it with exit code 0 and Ctrl-C with 130, SIGHUP goes on with a changed bundle.
     Example: [bold]mmedge serve guard.mmedge --camera 0 --mic default[/]
     """
+    from mmedge.runtime.pipeline import service
     from mmedge.runtime.pipeline.config import EventConfig, LiveConfig
     from mmedge.runtime.pipeline.outputs import Outputs
-    from mmedge.runtime.pipeline.service import ServeConfig
-    from mmedge.runtime.pipeline.service import serve as run
 
-    config = ServeConfig(
-        inputs=_inputs(
+    config = service.ServeConfig(
+        inputs=inputs_of(
             (camera, mic, stream, play, lines, signal),
             (camera_size, camera_rate, camera_format, rotate, flip, crop),
             mic_channels,
@@ -134,13 +139,13 @@ def serve(  # one option for each field of the frozen configurations
             metrics_file=metrics_file,
             http=http,
             http_token=http_token,
-            record=record_to,
+            record=kept_in(record_to, record_max_bytes, record_max_s, record_lossy),
         ),
         live=LiveConfig(
             fuse=fuse,
             tolerance_ms=tolerance_ms,
-            max_age_ms={name: int(value) for name, value in _pairs("max-age-ms", max_age_ms)},
-            max_rate_hz=dict(_pairs("max-rate-hz", max_rate_hz)),
+            max_age_ms=pairs("max-age-ms", max_age_ms),
+            max_rate_hz=pairs("max-rate-hz", max_rate_hz),
             explain=explain,
             threads=threads,
             events=EventConfig(
@@ -159,8 +164,8 @@ def serve(  # one option for each field of the frozen configurations
         plan=plan,
         for_s=for_s,
     )
-    if run(_find(bundle), config, _check(backend, plan)) == "SIGINT":
-        raise typer.Exit(130)  # flushed, but cut short
+    why = service.serve(_find(bundle), config, _check(backend, plan))
+    raise typer.Exit(130 if why == "SIGINT" else 0)  # flushed, but cut short
 
 
 def record(
@@ -179,9 +184,7 @@ def record(
     flip: FlipOpt = "none",
     crop: CropOpt = "",
     mic_channels: ChannelsOpt = "",
-    lossy: Annotated[
-        bool, typer.Option("--lossy", help="Pictures by MJPEG: a tenth of the size, not the same.")
-    ] = False,
+    lossy: LossyOpt = False,
     max_bytes: Annotated[int, typer.Option(help="End at this size.")] = 4 * 2**30,
     for_s: Annotated[float, typer.Option("--for", help="End after so many seconds.")] = 3600,
 ) -> None:
@@ -189,17 +192,17 @@ def record(
 
     Example: [bold]mmedge record guard.mmedge -o door.recording --camera 0 --mic default[/]
     """
-    from mmedge.runtime.pipeline.recorder import RecordConfig
     from mmedge.runtime.pipeline.service import record as run
 
-    inputs = _inputs(
+    inputs = inputs_of(
         (camera, mic, stream, play, lines, signal),
         (camera_size, camera_rate, camera_format, rotate, flip, crop),
         mic_channels,
         False,
     )
-    config = RecordConfig(path=out, max_bytes=max_bytes, max_s=for_s, lossless=not lossy)
-    header = run(_find(bundle), inputs, config)
+    config = kept_in(out, max_bytes, for_s, lossy)
+    told = f"mmedge: recording to {out} for {for_s:g} s at most; Ctrl-C ends it"
+    header = run(_find(bundle), inputs, config, lambda: typer.echo(told, err=True))
     for name, track in header.tracks.items():
         typer.echo(f"{name}: {track.samples} samples, {track.lost} lost")
     typer.echo(f"{out}: {header.ended}")
@@ -261,40 +264,3 @@ def _check(backend: str, plan: str) -> Callable[[Bundle], None]:
             raise ProofError(f"it fails its own proof here, first at {parity.worst.point}")
 
     return check
-
-
-def _inputs(
-    named: tuple[list[str] | None, ...],
-    wishes: tuple[str, float | None, str, int, str, str],
-    channels: str,
-    loop: bool,
-) -> Inputs:
-    from mmedge.runtime.pipeline.binding import CameraWishes, Inputs
-
-    cameras, mics, streams, files, texts, signals = (tuple(each or ()) for each in named)
-    size, rate_hz, letters, rotate, flip, crop = wishes
-    numbers = [each.strip() for each in channels.split(",") if channels]
-    if not all(each.isdecimal() for each in numbers):
-        raise ConfigError(f"--mic-channels {channels!r}: give numbers from 0, such as 0,1")
-    return Inputs(
-        cameras=cameras,
-        mics=mics,
-        streams=streams,
-        files=files,
-        texts=texts,
-        signals=signals,
-        wishes=CameraWishes(
-            size=size, rate_hz=rate_hz, format=letters, rotate=rotate, flip=flip, crop=crop
-        ),
-        channels=tuple(map(int, numbers)) or None,
-        loop=loop,
-    )
-
-
-def _pairs(option: str, given: list[str] | None) -> Iterator[tuple[str, float]]:
-    for each in given or ():
-        name, _, value = each.partition("=")
-        try:
-            yield name, float(value)
-        except ValueError as exc:
-            raise ConfigError(f"--{option} {each!r}: give NAME=NUMBER") from exc

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, overload
 
 import typer
+
+from mmedge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mmedge.runtime.pipeline.binding import Inputs
+    from mmedge.runtime.pipeline.recorder import RecordConfig
 
 __all__ = [
     "EVENTS",
@@ -20,6 +27,7 @@ __all__ = [
     "FormatOpt",
     "LinesOpt",
     "LoopOpt",
+    "LossyOpt",
     "MicOpt",
     "PlayOpt",
     "RateOpt",
@@ -28,7 +36,10 @@ __all__ = [
     "SizeOpt",
     "StreamOpt",
     "TextOpt",
+    "inputs_of",
+    "kept_in",
     "option",
+    "pairs",
     "source",
 ]
 
@@ -72,3 +83,62 @@ RotateOpt = Annotated[int, source("Degrees clockwise: 0, 90, 180, 270.")]
 FlipOpt = Annotated[str, source("none, horizontal, vertical.")]
 CropOpt = Annotated[str, source("LEFT,TOP,WIDTH,HEIGHT of the turned picture.")]
 ChannelsOpt = Annotated[str, source("Channels of the microphones, from 0: 0 or 0,1.")]
+LossyOpt = Annotated[
+    bool, typer.Option(help="Pictures by MJPEG: a tenth of the size, not the same.")
+]
+
+
+def inputs_of(
+    named: tuple[list[str] | None, ...],
+    wishes: tuple[str, float | None, str, int, str, str],
+    channels: str,
+    loop: bool,
+) -> Inputs:
+    """Turn the options that name sources into what the pipeline takes."""
+    from mmedge.runtime.pipeline.binding import CameraWishes, Inputs
+
+    cameras, mics, streams, files, texts, signals = (tuple(each or ()) for each in named)
+    size, rate_hz, letters, rotate, flip, crop = wishes
+    numbers = [each.strip() for each in channels.split(",") if channels]
+    if not all(each.isdecimal() for each in numbers):
+        raise ConfigError(f"--mic-channels {channels!r}: give numbers from 0, such as 0,1")
+    return Inputs(
+        cameras=cameras,
+        mics=mics,
+        streams=streams,
+        files=files,
+        texts=texts,
+        signals=signals,
+        wishes=CameraWishes(
+            size=size, rate_hz=rate_hz, format=letters, rotate=rotate, flip=flip, crop=crop
+        ),
+        channels=tuple(map(int, numbers)) or None,
+        loop=loop,
+    )
+
+
+@overload
+def kept_in(path: Path, max_bytes: int, max_s: float, lossy: bool) -> RecordConfig: ...
+@overload
+def kept_in(path: None, max_bytes: int, max_s: float, lossy: bool) -> None: ...
+def kept_in(path: Path | None, max_bytes: int, max_s: float, lossy: bool) -> RecordConfig | None:
+    """Turn the options of a recording into what the recorder takes."""
+    from mmedge.runtime.pipeline.recorder import RecordConfig
+
+    if path is None:
+        return None
+    return RecordConfig(path=path, max_bytes=max_bytes, max_s=max_s, lossless=not lossy)
+
+
+def pairs(option: str, given: list[str] | None) -> dict[str, float]:
+    """Read what is given as NAME=NUMBER."""
+    read = {}
+    for each in given or ():
+        name, _, value = each.partition("=")
+        try:
+            read[name] = float(value)
+        except ValueError as exc:
+            raise ConfigError(f"--{option} {each!r}: give NAME=NUMBER") from exc
+        if not math.isfinite(read[name]):
+            raise ConfigError(f"--{option} {each!r}: {value} is no number that can be meant")
+    return read

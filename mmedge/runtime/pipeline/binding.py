@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmedge.errors import ConfigError
+from mmedge.errors import ConfigError, SourceError
 from mmedge.runtime.pipeline.feeds import Feed
 from mmedge.runtime.samples import SampleKind
 from mmedge.runtime.sources import Source
+from mmedge.runtime.sources.address import shown
 from mmedge.specs import Modality, Signal, Sound
+from mmedge.specs.base import NAME_PATTERN
 
 if TYPE_CHECKING:
     from mmedge.runtime.sources.view import View
 
 __all__ = ["CameraWishes", "Inputs", "bind"]
+
+_NAME = re.compile(NAME_PATTERN)
+_WHOLE = re.compile(r"[0-9]{1,5}$")
 
 _TIMEOUT_MS = 1500
 """A stream that has frozen for so long is opened again: absent within two seconds."""
@@ -87,6 +93,7 @@ def bind(inputs: Inputs, modalities: Mapping[str, Modality]) -> list[Feed]:
     Raises:
         ConfigError: a device that cannot be meant, a modality that the model does not have,
             or more sources than modalities of a kind.
+        SourceError: a file that is to be played is not there.
     """
     named = [given.rpartition("=")[2] for given in (*inputs.texts, *inputs.signals)]
     if named.count("-") > 1:
@@ -135,27 +142,40 @@ class _Binder:
                     feeds[kind] = self._first(kind, given)
         else:
             for name in names.split(","):
-                kind = self._modalities[name].kind if name in self._modalities else "image"
+                kind = self._modalities[name].kind
+                if kind not in ("image", "sound") or kind in feeds:
+                    raise ConfigError(
+                        f"{shown(given)}: one picture and one sound come out of it; {self._known()}"
+                    )
                 feeds[kind] = self._named(name, kind)
         if not feeds:
-            raise ConfigError(f"{given}: nothing is left for it to feed; {self._known()}")
+            raise ConfigError(f"{shown(given)}: nothing is left for it to feed; {self._known()}")
         return feeds, address
 
     def _split(self, given: str) -> tuple[str | None, str]:
         name, equals, device = given.partition("=")
-        known = all(each in self._modalities for each in name.split(","))
-        return (name, device) if equals and known else (None, given)
+        strange = [each for each in name.split(",") if each not in self._modalities]
+        if equals and not strange:
+            return name, device
+        if equals and all(_NAME.match(each) for each in name.split(",")):
+            raise ConfigError(
+                f"{shown(given)}: the model has no modality {strange[0]!r}; {self._known()}. "
+                f"A file of this name is meant by ./{name}=..."
+            )
+        return None, given
 
     def _first(self, kind: SampleKind, given: str) -> str:
         for name in self._free:
             if self._modalities[name].kind == kind:
                 self._free.remove(name)
                 return name
-        raise ConfigError(f"{given}: no {kind} modality is left for it; {self._known()}")
+        raise ConfigError(f"{shown(given)}: no {kind} modality is left for it; {self._known()}")
 
     def _named(self, name: str, kind: SampleKind) -> str:
         if name not in self._free or self._modalities[name].kind != kind:
-            raise ConfigError(f"{name!r} is no free {kind} modality; {self._known()}")
+            raise ConfigError(
+                f"{name!r} is no {kind} modality, or has a source already; {self._known()}"
+            )
         self._free.remove(name)
         return name
 
@@ -228,6 +248,8 @@ def _file(
 ) -> Callable[[], Source]:
     from mmedge.runtime.sources.file import FileConfig, FileSource
 
+    if not Path(path).is_file():
+        raise SourceError(f"there is no file {path} to be played; check the path")
     config = FileConfig(
         path=Path(path),
         picture="image" in both,
@@ -244,7 +266,7 @@ def _view(wishes: CameraWishes) -> View:
     crop = None
     if wishes.crop:
         numbers = wishes.crop.split(",")
-        if len(numbers) != 4 or not all(number.strip().isdecimal() for number in numbers):
+        if len(numbers) != 4 or not all(_WHOLE.match(number.strip()) for number in numbers):
             raise ConfigError(f"crop {wishes.crop!r}: give left,top,width,height in pixels")
         left, top, width, height = map(int, numbers)
         crop = (left, top, width, height)
@@ -255,6 +277,6 @@ def _size(size: str) -> tuple[int | None, int | None]:
     if not size:
         return None, None
     width, _, height = size.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
+    if not (_WHOLE.match(width) and _WHOLE.match(height)):
         raise ConfigError(f"size {size!r}: give WIDTHxHEIGHT, such as 640x480")
     return int(width), int(height)

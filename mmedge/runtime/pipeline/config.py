@@ -11,6 +11,7 @@ from mmedge.specs import Modality, Signal, Sound
 __all__ = ["EventConfig", "LiveConfig"]
 
 _LEAST_AGE_MS = 800
+_TOO_MUCH = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +42,8 @@ class EventConfig:
                 "event would end as it begins"
             )
         for name in ("smooth_ms", "debounce_ms", "hold_ms"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name}={getattr(self, name)} must not be negative")
+            if not 0 <= getattr(self, name) < _TOO_MUCH:
+                raise ConfigError(f"{name}={getattr(self, name)} must lie in 0..{_TOO_MUCH}")
         if self.abstain is not None and not 0 <= self.abstain <= 1:
             raise ConfigError(f"abstain={self.abstain} must be a probability")
 
@@ -70,7 +71,7 @@ class LiveConfig:
 
     fuse: str = "each"
     tolerance_ms: int = 500
-    max_age_ms: Mapping[str, int] = field(default_factory=dict)
+    max_age_ms: Mapping[str, float] = field(default_factory=dict)
     max_rate_hz: Mapping[str, float] = field(default_factory=dict)
     heartbeat_ms: int = 500
     explain: bool = True
@@ -80,7 +81,7 @@ class LiveConfig:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        numbers = {
+        numbers: dict[str, float] = {
             "tolerance_ms": self.tolerance_ms,
             "heartbeat_ms": self.heartbeat_ms,
             "hang_ms": self.hang_ms,
@@ -89,8 +90,11 @@ class LiveConfig:
             **{f"max_rate_hz[{name!r}]": rate for name, rate in self.max_rate_hz.items()},
         }
         for name, value in numbers.items():
-            if not value > 0:
-                raise ConfigError(f"{name}={value} must be positive")
+            if not 0 < value < _TOO_MUCH:
+                raise ConfigError(f"{name}={value} must be positive, and below {_TOO_MUCH}")
+
+        if self.threads is not None and not 1 <= self.threads <= 1024:
+            raise ConfigError(f"threads={self.threads} must lie in 1..1024, or be left out")
 
     def check(self, modalities: Mapping[str, Modality]) -> None:
         """Hold what names modalities against a model's.

@@ -18,8 +18,6 @@ __all__ = ["Delivery"]
 
 _log = logging.getLogger(__name__)
 
-_CLOSING_S = 2.0
-
 
 class Delivery:
     """A short queue before a sink; when it is full the oldest is lost and counted.
@@ -59,12 +57,15 @@ class Delivery:
         """Tell how the sink is."""
         return self._counts
 
-    def close(self) -> None:
-        """Let the sink take what waits, then close it; waits two seconds at most."""
+    def stop(self) -> None:
+        """Ask the sink to take what waits, and to close."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join(_CLOSING_S)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until it is closed, at most so long; one that hangs is left to itself."""
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from mmedge.bundle import Bundle
@@ -32,6 +32,10 @@ _MAX_HUNG = 3
 
 class Journal(Protocol):
     """Told what was consumed, in the order in which it was; must not wait."""
+
+    def prompts(self, texts: Sequence[str], template: str) -> None:
+        """A matching task chooses among these from now on."""
+        ...
 
     def encoding(self, encoding: Encoding) -> None:
         """An embedding was made, and may be fused from now on."""
@@ -102,12 +106,21 @@ class Engine:
         for name in self.rings:
             self._begin(name)
 
-    def close(self) -> None:
-        """End all encoders and give the graphs back; waits a second at most."""
+    def set_prompts(self, texts: Sequence[str], template: str) -> None:
+        """Choose among other texts from the next prediction on."""
+        with self._fusing:  # the journal tells which predictions knew them
+            self.predictor.set_prompts(texts, template)
+            if self._journal is not None:
+                self._journal.prompts(texts, template)
+        self._fuse_if_due()
+
+    def close(self, timeout_s: float = 1.0) -> None:
+        """End all encoders and give the graphs back; waits at most so long."""
+        until_s = time.monotonic() + timeout_s
         for worker in self._workers.values():
             worker.stop()
         for worker in self._workers.values():
-            worker.join(1.0)
+            worker.join(max(until_s - time.monotonic(), 0))
         if not any(worker.alive for worker in self._workers.values()):
             self.predictor.close()  # else the hung one still needs its graph
 

@@ -112,10 +112,8 @@ class Desk:
     def _why(self, name: str, now_ns: int) -> str:
         """Say why a modality is absent; nothing if it is present."""
         encoding = self._newest.get(name)
-        if encoding is not None and encoding.absent:
-            return encoding.absent
         if encoding is not None and now_ns - encoding.end_ns <= self._limits_ns[name]:
-            return ""
+            return encoding.absent
         return self._outside.get(name) or ("nothing has come" if encoding is None else "stale")
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmedge.errors import ConfigError
+from mmedge.runtime.pipeline.recorder import RecordConfig
 from mmedge.runtime.samples import Frame
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ class Outputs:
         metrics_file: ``NAME.prom`` for node_exporter.
         http: ``PORT`` or ``HOST:PORT`` of the HTTP face.
         http_token: a file that holds its token.
-        record: a recording, ``NAME.recording``.
+        record: keeps everything that comes in a recording.
     """
 
     as_json: bool = False
@@ -42,7 +45,13 @@ class Outputs:
     metrics_file: Path | None = None
     http: str | None = None
     http_token: Path | None = None
-    record: Path | None = None
+    record: RecordConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.http_token is not None and self.http is None:
+            raise ConfigError("a token is of no use without --http")
+        if self.only_events and not self.as_json and self.jsonl is None:
+            raise ConfigError("only events of what? Give --json or --jsonl FILE as well")
 
 
 def make_sinks(
@@ -65,23 +74,28 @@ def make_sinks(
     from mmedge.runtime.sinks.terminal import Terminal
 
     what: What = "events" if outputs.only_events else "ticks"
-    sinks: list[Sink] = []
-    if outputs.as_json:
-        sinks.append(JsonLines(JsonLinesConfig(target="-", what=what)))
-    else:
-        sinks.append(Terminal())
-    if outputs.jsonl is not None:
-        sinks.append(JsonLines(JsonLinesConfig(target=outputs.jsonl, what=what)))
-    if outputs.metrics_file is not None:
-        from mmedge.runtime.sinks.metrics_file import MetricsFile, MetricsFileConfig
+    with ExitStack() as made:  # what was made is closed again if what follows cannot be
 
-        sinks.append(MetricsFile(MetricsFileConfig(path=outputs.metrics_file)))
-    if outputs.http is not None:
-        sinks.append(_server(outputs.http, outputs.http_token))
-    if outputs.show:
-        from mmedge.runtime.sinks.window import Window, WindowConfig
+        def add(sink: Sink) -> None:
+            made.callback(sink.close)
+            sinks.append(sink)
 
-        sinks.append(Window(WindowConfig(), latest_frame, on_quit=on_quit))
+        sinks: list[Sink] = []
+        if outputs.http is not None:
+            add(_server(outputs.http, outputs.http_token))
+        if outputs.show:
+            from mmedge.runtime.sinks.window import Window, WindowConfig
+
+            add(Window(WindowConfig(), latest_frame, on_quit=on_quit))
+        if outputs.jsonl is not None:
+            add(JsonLines(JsonLinesConfig(target=outputs.jsonl, what=what)))
+        if outputs.metrics_file is not None:
+            from mmedge.runtime.sinks.metrics_file import MetricsFile, MetricsFileConfig
+
+            add(MetricsFile(MetricsFileConfig(path=outputs.metrics_file)))
+        stdout = JsonLinesConfig(target="-", what=what)
+        add(JsonLines(stdout) if outputs.as_json else Terminal())
+        made.pop_all()
     return sinks
 
 
@@ -90,19 +104,21 @@ def _server(address: str, token_file: Path | None) -> Sink:
 
     host, _, port = address.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
-    if not port.isdecimal():
+    if not (port.isascii() and port.isdecimal() and int(port) <= 65_535):
         raise ConfigError(f"--http {address!r}: give PORT or HOST:PORT, such as 8080")
-    token = ""
-    if token_file is not None or not _is_loopback(host):
-        found = find_token(os.environ, token_file)
-        token = found.value
-        if found.origin == "made":
-            # The one place where it is told: nobody else knows it.
-            _log.warning("whoever asks on %s needs this token: %s", address, token)
-    server = Server(ServerConfig(host=host, port=int(port), token=token))
+    guarded = token_file is not None or not _is_loopback(host)
+    token = find_token(os.environ, token_file) if guarded else None
+    config = ServerConfig(host=host, port=int(port), token="" if token is None else token.value)
+    server = Server(config)
     server.start()
+    if token is not None and token.origin == "made":
+        # The one place where it is told: nobody else knows it.
+        _log.warning("whoever asks on %s needs this token: %s", address, token.value)
     return server
 
 
 def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False  # the server says what is wrong with it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,13 +12,14 @@ from typing_extensions import Self
 
 from mmedge._closing import Closing
 from mmedge.bundle import Bundle, open_bundle
-from mmedge.errors import ConfigError
+from mmedge.errors import ConfigError, MmedgeError
 from mmedge.runtime.pipeline.binding import Inputs, bind
 from mmedge.runtime.pipeline.board import Board
 from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.delivery import Delivery
 from mmedge.runtime.pipeline.engine import Engine
 from mmedge.runtime.pipeline.feeds import Feed, check_feeds, check_kind
+from mmedge.runtime.pipeline.monitor import Monitor, Part, join_all
 from mmedge.runtime.pipeline.newest import Newest
 from mmedge.runtime.pipeline.pushing import make_pushers
 from mmedge.runtime.pipeline.rate import Rate
@@ -37,9 +37,7 @@ __all__ = ["Pipeline"]
 
 _log = logging.getLogger(__name__)
 
-_POLL_S = 0.05
-_SHOW_EVERY = 5
-_JOIN_S = 1.2
+_SOURCES_S, _ENGINE_S, _SINKS_S, _RECORDER_S = 1.2, 1.0, 1.5, 0.8
 
 
 class Pipeline(Closing):
@@ -57,7 +55,7 @@ class Pipeline(Closing):
         config: how it behaves.
         backend: what runs the graphs.
         plan: which of the bundle's plans.
-        recorder: keeps everything.
+        recorder: keeps everything; closed with the pipeline.
         predict: encode and fuse what comes; else it only goes to the recorder.
         clock: one clock for everything; apps need no other than ``time.monotonic_ns``.
 
@@ -82,7 +80,7 @@ class Pipeline(Closing):
     ) -> None:
         self._config = config or LiveConfig()
         self._clock = clock
-        self._recorder = recorder
+        self._recorders = [] if recorder is None else [recorder]
         self._predicts = predict
         self._backend, self._plan = backend, plan
         self._fed = check_feeds(feeds, bundle)
@@ -92,28 +90,29 @@ class Pipeline(Closing):
         self._begun_ns = clock()
         self._newest = Newest()
         self._prompts: tuple[Sequence[str], str] | None = None
+        self._pushed: set[str] = set()
         self._engine = self._make_engine(bundle)
         self._pushers = make_pushers(bundle)
         self._sources = [
-            SourceSupervisor(each.make, each.feeds, self._deliver, self._interrupted, clock=clock)
+            SourceSupervisor(
+                each.make,
+                each.feeds,
+                self._deliver,
+                lambda name, why: self._engine.rings[name].interrupt(why),
+                clock=clock,
+            )
             for each in feeds
         ]
         self._sinks = [Delivery(sink, self._config.queue) for sink in sinks]
         self._board = Board()
-        self._stopped = threading.Event()
-        self._monitor = threading.Thread(target=self._watch, name="monitor", daemon=True)
-        self._started = False
-        self._looked = 0
-        self.failure: BaseException | None = None  # a bug of ours that ended the watch
+        self.monitor = Monitor(self._look, self.status, self._sinks)
+        self._started = self._closed = False
 
     @classmethod
     def open(cls, path: Path | str, inputs: Inputs | None = None, **options: Any) -> Self:
-        """Open a bundle's folder, with the devices that are named as on the command line.
+        """Open a bundle's folder, with devices named as on the command line; none to push.
 
-        Args:
-            path: the bundle.
-            inputs: the devices; none for an app that pushes everything.
-            options: those of the class.
+        ``options`` are those of the class.
         """
         bundle = open_bundle(path)
         feeds = bind(inputs or Inputs(), bundle.manifest.modalities)
@@ -123,22 +122,34 @@ class Pipeline(Closing):
         """Warm the graphs up and open the sources; a ``with`` or an iteration does it too."""
         if self._started:
             return
+        for recorder in self._recorders:
+            recorder.start()
         self._started = True
         for source in self._sources:
             source.start()  # a device takes a while: meanwhile the graphs warm up
         if self._predicts:
             self._engine.predictor.warm_up()
             self._engine.start()
-        self._monitor.start()
+        self.monitor.start()
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __iter__(self) -> Iterator[Tick]:
-        """Give predictions as they are made; who is slow loses the oldest. Ends on `close`."""
+        """Give predictions as they are made; who is slow loses the oldest. Ends on `close`.
+
+        Raises:
+            ConfigError, IncompatibleError: a source cannot work as it was configured (`fault`).
+        """
         self.start()
-        return iter(self._ticks)
+        yield from self._ticks
+        if self.fault is not None:
+            raise self.fault
 
     def push(self, modality: str, value: Any, time_ns: int | None = None) -> None:
         """Give a sample of a device that the app owns; from any one thread per modality.
@@ -151,17 +162,18 @@ class Pipeline(Closing):
         Raises:
             ConfigError: no such modality, or it does not take such a thing.
         """
-        if modality not in self._pushers or modality in self._fed:
-            names = ", ".join(name for name in self._pushers if name not in self._fed)
-            raise ConfigError(
-                f"{modality!r} cannot be pushed; what can be is: {names or 'nothing'}"
-            )
-        self._deliver(modality, self._pushers[modality](value, time_ns, self._clock()))
+        free = [name for name in self._pushers if name not in self._fed]
+        if modality not in free:
+            names = ", ".join(free) or "nothing"
+            raise ConfigError(f"{modality!r} cannot be pushed; what can be is: {names}")
+        sample = self._pushers[modality](value, time_ns, self._clock())
+        self._pushed.add(modality)
+        self._deliver(modality, sample)
 
     def set_prompts(self, texts: Sequence[str], template: str = "{}") -> None:
         """Let a matching task choose among other texts from the next prediction on."""
-        self._engine.predictor.set_prompts(texts, template)
-        self._prompts = (texts, template)
+        self._engine.set_prompts(texts, template)
+        self._prompts = tuple(texts), template
 
     def latest_frame(self, modality: str | None = None) -> Frame | None:
         """Give the newest picture of a modality, or of the first that has one."""
@@ -172,7 +184,7 @@ class Pipeline(Closing):
 
         Args:
             bundle: has the modalities that are fed, in the same kinds.
-            check: raises if the bundle is not to be trusted with the work.
+            check: raises if it is not to be trusted with the work.
 
         Raises:
             MmedgeError: it is not fit; the old one goes on.
@@ -185,12 +197,12 @@ class Pipeline(Closing):
         engine = self._make_engine(bundle)
         try:
             if self._prompts is not None:
-                engine.predictor.set_prompts(*self._prompts)
+                engine.set_prompts(*self._prompts)
             engine.predictor.warm_up()
         except BaseException:
             engine.close()
             raise
-        self._pushers = make_pushers(bundle)
+        self._pushers = make_pushers(bundle, self._pushers)
         old, self._engine = self._engine, engine  # from here on samples go to the new rings
         for name, line in self._newest.lines.items():
             engine.rings[name].push(line)  # a text that holds goes on holding
@@ -200,8 +212,7 @@ class Pipeline(Closing):
 
     def status(self) -> Status:
         """Tell how everything is."""
-        now_ns = self._clock()
-        engine = self._engine
+        now_ns, engine = self._clock(), self._engine
         bundle = engine.predictor.bundle
         return Status(
             time_ns=now_ns,
@@ -214,7 +225,7 @@ class Pipeline(Closing):
             uptime_s=(now_ns - self._begun_ns) / 1e9,
             sources=tuple(source.status() for source in self._sources),
             modalities=engine.status(now_ns),
-            sinks=tuple(sink.status() for sink in self._sinks),
+            sinks=tuple([s.status() for s in self._sinks] + [r.status() for r in self._recorders]),
             board=self._board.poll(),
         )
 
@@ -225,51 +236,47 @@ class Pipeline(Closing):
         return bool(states) and all(state == "ended" for state in states)
 
     @property
+    def fault(self) -> MmedgeError | None:
+        """What no second try can mend: a source that was configured wrongly."""
+        return next((source.fault for source in self._sources if source.fault), None)
+
+    @property
     def ready(self) -> bool:
         """Whether a prediction has been made: the graphs are warm, and something came."""
         return self._count > 0
 
-    @property
-    def progress(self) -> int:
-        """A number that grows as long as the pipeline looks after its parts."""
-        return self._looked
-
     def close(self) -> None:
         """End everything within 5 seconds; what the sinks have taken is flushed."""
-        if self._stopped.is_set():
+        if self._closed:
             return
-        self._stopped.set()
-        for source in self._sources:
-            source.stop()
-        for source in self._sources:
-            source.join(_JOIN_S)
-        if self._monitor.ident is not None:  # warming up may have failed before it began
-            self._monitor.join(_JOIN_S)
-        self._engine.close()
+        self._closed = True
+        parts: list[Part] = [self.monitor, *self._sources]
+        for part in parts:
+            part.stop()
+        join_all(parts, _SOURCES_S)
+        self._engine.close(_ENGINE_S)
         for sink in self._sinks:
-            sink.close()
+            sink.stop()
+        join_all(self._sinks, _SINKS_S)
+        for recorder in self._recorders:
+            recorder.close(_RECORDER_S)
         self._ticks.close()
 
     def _make_engine(self, bundle: Bundle) -> Engine:
+        journal = next(iter(self._recorders), None)
+        backed = {"backend": self._backend, "plan": self._plan}
         return Engine(
-            bundle,
-            self._config,
-            self._emit,
-            backend=self._backend,
-            plan=self._plan,
-            journal=self._recorder,
-            clock=self._clock,
+            bundle, self._config, self._emit, journal=journal, clock=self._clock, **backed
         )
 
     def _deliver(self, modality: str, sample: Sample) -> None:
-        if self._recorder is not None:
-            self._recorder.sample(modality, sample)
+        ring = self._engine.rings[modality]
+        ring.check(sample)  # what is refused is not recorded either
+        for recorder in self._recorders:
+            recorder.sample(modality, sample)
         self._newest.keep(modality, sample)
         if self._predicts:
-            self._engine.rings[modality].push(sample)
-
-    def _interrupted(self, modality: str, why: str) -> None:
-        self._engine.rings[modality].interrupt(why)
+            ring.push(sample)
 
     def _emit(self, tick: Tick) -> None:
         self._count += 1
@@ -278,23 +285,14 @@ class Pipeline(Closing):
         for sink in self._sinks:
             sink.put(tick)
 
-    def _watch(self) -> None:
-        try:
-            while not self._stopped.wait(_POLL_S):
-                self._look()
-        except BaseException as exc:
-            self.failure = exc
-            raise
-
     def _look(self) -> None:
+        """Look after everything."""
         for source in self._sources:
             source.poll()
-        unfed = set(self._pushers) - set(self._fed)
-        reasons = absences(unfed, [source.status() for source in self._sources])
-        self._engine.explain_absence(reasons)
+        unfed = self._pushers.keys() - self._fed.keys() - self._pushed
+        self._engine.explain_absence(absences(unfed, [s.status() for s in self._sources]))
         self._engine.poll()
-        self._looked += 1
-        if self._looked % _SHOW_EVERY == 0:
-            status = self.status()
-            for sink in self._sinks:
-                sink.show(status)
+        for recorder in self._recorders:
+            recorder.poll()
+        if self.fault is not None:
+            self._ticks.close()

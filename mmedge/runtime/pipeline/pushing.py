@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from mmedge.bundle import Bundle
 from mmedge.errors import ConfigError
+from mmedge.runtime.clips.picture import MAX_PIXELS
 from mmedge.runtime.preprocess import Pcm, Picture
 from mmedge.runtime.samples import Block, Frame, Line, Reading, Sample
 from mmedge.runtime.windows.cut import NS_PER_S
@@ -17,6 +19,8 @@ __all__ = ["Pusher", "make_pushers"]
 
 _GAP_NS = 50_000_000
 """Sound that comes so much later or earlier than the samples before it begins a new run."""
+_FAR_NS = 60 * NS_PER_S
+"""A capture time this far from now is one of another clock."""
 
 
 class Pusher:
@@ -31,7 +35,16 @@ class Pusher:
         self._name = name
         self._modality = modality
         self._run = self._index = 0
-        self._next_ns: int | None = None
+        self._next: tuple[int, int, int] | None = None
+
+    @property
+    def runs(self) -> int:
+        """How many runs of sound there have been."""
+        return self._run
+
+    def follow(self, other: Pusher) -> None:
+        """Count on where another ended."""
+        self._run = other.runs
 
     def __call__(self, value: Any, time_ns: int | None, now_ns: int) -> Sample:
         """Make a sample.
@@ -45,18 +58,15 @@ class Pusher:
             now_ns: the time now.
 
         Raises:
-            ConfigError: the modality does not take such a thing.
+            ConfigError: the modality does not take such a thing, or not with such a time.
         """
         modality = self._modality
+        time_ns = self._time_ns(time_ns, now_ns)
         if isinstance(modality, Sound):
             return self._sound(value, time_ns, now_ns, modality)
         time_ns = now_ns if time_ns is None else time_ns
         if isinstance(modality, Image):
-            picture = value if isinstance(value, Picture) else Picture(value)
-            pixels: Any = picture.pixels
-            if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3:
-                raise self._refuse(value, "a picture, uint8 [h, w, 3]")
-            return Frame(time_ns, pixels, picture.order)
+            return self._picture(value, time_ns)
         if isinstance(modality, Signal):
             try:
                 return Reading(time_ns, np.atleast_1d(np.asarray(value, np.float64)))
@@ -65,6 +75,24 @@ class Pusher:
         if not isinstance(value, str):
             raise self._refuse(value, "a text")
         return Line(time_ns, value)
+
+    def _time_ns(self, time_ns: Any, now_ns: int) -> int | None:
+        if time_ns is None:
+            return None
+        if not isinstance(time_ns, (int, np.integer)) or abs(int(time_ns) - now_ns) > _FAR_NS:
+            raise ConfigError(
+                f"modality '{self._name}': the capture time {time_ns!r} lies far from now "
+                f"({now_ns}); give integer nanoseconds of time.monotonic_ns(), or None"
+            )
+        return int(time_ns)
+
+    def _picture(self, value: Any, time_ns: int) -> Frame:
+        picture = value if isinstance(value, Picture) else Picture(value)
+        pixels: Any = picture.pixels
+        fits = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 3
+        if not fits or pixels.shape[2] != 3 or not 0 < pixels.size <= 3 * MAX_PIXELS:
+            raise self._refuse(pixels, f"a picture, uint8 [h, w, 3] of {MAX_PIXELS} pixels at most")
+        return Frame(time_ns, np.ascontiguousarray(pixels), picture.order)
 
     def _sound(self, value: Any, time_ns: int | None, now_ns: int, spec: Sound) -> Block:
         rate_hz = spec.rate_hz
@@ -82,11 +110,12 @@ class Pusher:
         length_ns = len(samples) * NS_PER_S // rate_hz
         if time_ns is None:
             time_ns = now_ns - length_ns
-        if self._next_ns is None or abs(time_ns - self._next_ns) > _GAP_NS:
+        like = (rate_hz, samples.shape[1])
+        if self._next is None or self._next[1:] != like or abs(time_ns - self._next[0]) > _GAP_NS:
             self._run, self._index = self._run + 1, 0
         block = Block(time_ns, samples, rate_hz, self._run, self._index)
         self._index += len(samples)
-        self._next_ns = time_ns + length_ns
+        self._next = (time_ns + length_ns, *like)
         return block
 
     def _refuse(self, value: Any, wanted: str) -> ConfigError:
@@ -96,6 +125,10 @@ class Pusher:
         return ConfigError(f"modality '{self._name}' takes {wanted}, but got {came}")
 
 
-def make_pushers(bundle: Bundle) -> dict[str, Pusher]:
-    """Make one for every modality of a bundle."""
-    return {name: Pusher(name, each) for name, each in bundle.manifest.modalities.items()}
+def make_pushers(bundle: Bundle, before: Mapping[str, Pusher] | None = None) -> dict[str, Pusher]:
+    """Make one for every modality of a bundle; runs of sound are counted on from those before."""
+    pushers = {name: Pusher(name, each) for name, each in bundle.manifest.modalities.items()}
+    for name, pusher in pushers.items():
+        if before is not None and name in before:
+            pusher.follow(before[name])
+    return pushers

@@ -1,20 +1,19 @@
 """Records what comes and what was made of it, without delaying either.
 
 Each modality has a thread and a queue of its own, since pictures take long to compress; the
-log has one too. What cannot be kept up with is lost and counted.
+log has one too. What cannot be kept up with is lost and counted. A recording that reaches its
+limit, or that a full disk stops, ends by itself; predictions go on.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from mmedge._closing import Closing
 from mmedge.bundle import Bundle
@@ -22,13 +21,17 @@ from mmedge.errors import ConfigError
 from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.encoding import Encoding
 from mmedge.runtime.pipeline.fusing import Selection
+from mmedge.runtime.pipeline.record_queue import RecordQueue
+from mmedge.runtime.pipeline.status import SinkStatus
 from mmedge.runtime.pipeline.tick import Tick
-from mmedge.runtime.recording.layout import HEADER, LOG, SUFFIX, Header
+from mmedge.runtime.recording.layout import HEADER, SUFFIX, Header
 from mmedge.runtime.recording.writer import (
     LinesWriter,
+    LogWriter,
     PicturesWriter,
     SoundWriter,
     TrackWriter,
+    Writer,
 )
 from mmedge.runtime.samples import Block, Frame, Sample
 from mmedge.specs import Modality
@@ -38,7 +41,9 @@ __all__ = ["RecordConfig", "Recorder"]
 _log = logging.getLogger(__name__)
 
 _CLOSING_S = 3.0
-_CHECK_S = 1.0
+_CHECK_NS = 500_000_000
+_LINE_BYTES = 1000
+"""What a line of the log or of a text takes while it waits, about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +71,7 @@ class RecordConfig:
         if self.path.exists():
             raise ConfigError(f"{self.path} exists already; choose another name")
         for name in ("max_bytes", "max_s", "waiting_bytes"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}={getattr(self, name)} must be positive")
 
 
@@ -90,47 +95,71 @@ class Recorder(Closing):
     ) -> None:
         self._config = config
         self._clock = clock
-        self._begun_ns = clock()
         self._header = Header(
             bundle=bundle.digest,
             model=bundle.manifest.name,
             modalities={n: bundle.manifest.modalities[n] for n in bundle.manifest.presence},
             live=asdict(live),
-            begun_ns=self._begun_ns,
+            begun_ns=clock(),
             begun_utc_ns=time.time_ns(),
             lossless=config.lossless,
         )
-        try:
-            config.path.mkdir(parents=True)
-        except OSError as exc:
-            raise ConfigError(f"{config.path} cannot be made: {exc.strerror}") from exc
-        self._write_header(self._header)
-        self._tracks = {
-            name: _Track(_writer(config, name, modality), config.waiting_bytes)
-            for name, modality in self._header.modalities.items()
-        }
-        self._journal = _Track(_LogWriter(config.path), config.waiting_bytes)
-        self._checked_ns = self._begun_ns
+        self._checked_ns = self._header.begun_ns
+        self._tracks: dict[str, tuple[TrackWriter, RecordQueue]] = {}
+        self._queues: list[RecordQueue] = []
+        self._log: RecordQueue | None = None
+        self._ending = threading.Lock()
+        self._writing = threading.Lock()
+        self._finished = False
         self.ended = ""
         """Why it has ended; empty while it goes on."""
 
+    def start(self) -> None:
+        """Make the folder; what comes from now on is kept. The pipeline does this.
+
+        Raises:
+            ConfigError: it cannot be made.
+        """
+        config = self._config
+        begun_ns = self._clock()
+        self._header = self._header.model_copy(
+            update={"begun_ns": begun_ns, "begun_utc_ns": time.time_ns()}
+        )
+        self._checked_ns = begun_ns
+        try:
+            config.path.mkdir(parents=True)
+            self._write_header(self._header)
+            for name, modality in self._header.modalities.items():
+                writer = _writer(config, name, modality)
+                self._tracks[name] = writer, self._queue(writer)
+            self._log = self._queue(LogWriter(config.path))
+        except OSError as exc:
+            told = "it exists already" if isinstance(exc, FileExistsError) else exc.strerror
+            raise ConfigError(f"{config.path} cannot be made: {told}") from exc
+        for queue in self._queues:
+            queue.start()
+
     def sample(self, modality: str, sample: Sample) -> None:
-        """Take a sample as its source gave it."""
-        if not self.ended:
-            self._tracks[modality].put(sample, _size(sample))
-            self._check()
+        """Take a sample as its source gave it; of what the first bundle lacks nothing is kept."""
+        if not self.ended and modality in self._tracks:
+            self._tracks[modality][1].put(sample, _size(sample))
+
+    def prompts(self, texts: Sequence[str], template: str) -> None:
+        """Take note of the texts that a matching task chooses among from now on."""
+        self._note({"what": "prompts", "texts": list(texts), "template": template})
 
     def encoding(self, encoding: Encoding) -> None:
         """Take note of an embedding."""
-        row = {
-            "what": "encoding",
-            "modality": encoding.modality,
-            "number": encoding.number,
-            "place": list(encoding.place),
-            "reset": encoding.reset,
-            "skipped": encoding.skipped,
-        }
-        self._note(row)
+        self._note(
+            {
+                "what": "encoding",
+                "modality": encoding.modality,
+                "number": encoding.number,
+                "place": list(encoding.place),
+                "reset": encoding.reset,
+                "skipped": encoding.skipped,
+            }
+        )
 
     def selection(self, selection: Selection, tick: Tick) -> None:
         """Take note of a prediction."""
@@ -139,125 +168,105 @@ class Recorder(Closing):
             {"what": "tick", "uses": uses, "utc_ns": tick.utc_ns, "decision": tick.decision()}
         )
 
-    def close(self) -> None:
-        """Write what waits and the final header; waits some seconds at most."""
-        self._end("it was closed")
-        for track in (*self._tracks.values(), self._journal):
-            track.close()
-        complete = not any(t.alive for t in (*self._tracks.values(), self._journal))
-        self._write_header(self._described(complete))
-
-    def _note(self, row: dict[str, Any]) -> None:
-        if not self.ended:
-            self._journal.put(row, 1000)
-
-    def _check(self) -> None:
-        """End when a limit is reached; looked at once a second."""
+    def poll(self) -> None:
+        """End when a limit is reached, and write the end; the pipeline does this now and then."""
         now_ns = self._clock()
-        if now_ns - self._checked_ns < _CHECK_S * 1e9:
+        if self._log is None or now_ns - self._checked_ns < _CHECK_NS:
             return
         self._checked_ns = now_ns
-        if now_ns - self._begun_ns >= self._config.max_s * 1e9:
-            self._end(f"it has become {self._config.max_s:g} s long")
-        size = sum(file.stat().st_size for file in self._config.path.iterdir())
-        if size >= self._config.max_bytes:
-            self._end(f"it has reached {self._config.max_bytes} bytes")
-        broken = next((t.broken for t in self._tracks.values() if t.broken), self._journal.broken)
-        if broken:
-            self._end(f"it could not be written: {broken}")
-
-    def _end(self, why: str) -> None:
         if not self.ended:
-            self.ended = why
-            _log.warning("recording %s: %s", self._config.path, why)
+            self._check(now_ns)
+        elif not any(queue.alive for queue in self._queues):
+            self._finish()
 
-    def _described(self, complete: bool) -> Header:
-        tracks = {name: t.writer.track(t.lost) for name, t in self._tracks.items()}
+    def status(self) -> SinkStatus:
+        """Tell what was taken and lost, and why it has ended, if it has."""
+        return SinkStatus(
+            name="recording",
+            taken=sum(writer.samples for writer, _ in self._tracks.values()),
+            dropped=sum(queue.lost for queue in self._queues),
+            degraded=self.ended,
+        )
+
+    def stop(self, why: str = "it was closed") -> None:
+        """Take no more, and let what waits be written; does not wait for that."""
+        with self._ending:
+            if self.ended:
+                return
+            self.ended = why
+        _log.info("recording %s: %s", self._config.path, why)
+        for queue in self._queues:
+            queue.stop()
+
+    def close(self, timeout_s: float = _CLOSING_S) -> None:
+        """Write what waits and the final header; waits at most so long."""
+        self.stop()
+        until_s = time.monotonic() + timeout_s
+        for queue in self._queues:
+            queue.join(max(until_s - time.monotonic(), 0))
+        self._finish()
+
+    def _queue(self, writer: Writer) -> RecordQueue:
+        def on_change() -> None:
+            self._write_header(self._described(complete=False))
+
+        self._queues.append(RecordQueue(writer, self._config.waiting_bytes, on_change))
+        return self._queues[-1]
+
+    def _note(self, row: dict[str, object]) -> None:
+        if not self.ended and self._log is not None:
+            self._log.put(row, _LINE_BYTES)
+
+    def _check(self, now_ns: int) -> None:
+        broken = [queue.broken for queue in self._queues if queue.broken]
+        if broken:
+            _log.warning("recording %s cannot go on: %s", self._config.path, broken[0])
+            self.stop(f"it could not be written: {broken[0]}")
+        elif now_ns - self._header.begun_ns >= self._config.max_s * 1e9:
+            self.stop(f"it has become {self._config.max_s:g} s long")
+        elif _folder_bytes(self._config.path) >= self._config.max_bytes:
+            self.stop(f"it has reached {self._config.max_bytes} bytes")
+
+    def _finish(self) -> None:
+        with self._ending:
+            if self._finished or self._log is None:
+                return
+            self._finished = True
+        whole = not any(queue.alive or queue.broken for queue in self._queues)
+        try:
+            self._write_header(self._described(complete=whole))
+        except OSError as exc:
+            _log.warning("the end of %s cannot be written: %s", self._config.path, exc.strerror)
+
+    def _described(self, *, complete: bool) -> Header:
+        tracks = {name: writer.track(queue.lost) for name, (writer, queue) in self._tracks.items()}
         return self._header.model_copy(
             update={
-                "tracks": {name: t for name, t in tracks.items() if t.samples},
-                "complete": complete and not any(t.broken for t in self._tracks.values()),
+                "tracks": {name: track for name, track in tracks.items() if track.samples},
+                "complete": complete,
                 "ended": self.ended,
             }
         )
 
     def _write_header(self, header: Header) -> None:
         draft = self._config.path / f".{HEADER}.part"
-        draft.write_text(header.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        draft.replace(self._config.path / HEADER)
+        with self._writing:
+            try:
+                draft.write_text(header.model_dump_json(indent=1) + "\n", encoding="utf-8")
+                draft.replace(self._config.path / HEADER)
+            except OSError:
+                draft.unlink(missing_ok=True)
+                raise
 
 
-class _LogWriter(TrackWriter):
-    """The log: a line per encoding and prediction."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, "log")
-        self._file = (folder / LOG).open("w", encoding="utf-8")
-
-    def write(self, sample: dict[str, Any]) -> None:
-        self._file.write(json.dumps(sample) + "\n")
-
-    def track(self, lost: int) -> Any:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Track:
-    """One thread and its queue."""
-
-    def __init__(self, writer: TrackWriter, most_bytes: int) -> None:
-        self.writer = writer
-        self.lost = 0
-        self.broken = ""
-        self._most_bytes = most_bytes
-        self._waiting: deque[tuple[Any, int]] = deque()
-        self._bytes = 0
-        self._changed = threading.Condition()
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name="record", daemon=True)
-        self._thread.start()
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def put(self, sample: Any, size_bytes: int) -> None:
-        with self._changed:
-            if self.broken or self._bytes + size_bytes > self._most_bytes:
-                self.lost += 1
-                return
-            self._waiting.append((sample, size_bytes))
-            self._bytes += size_bytes
-            self._changed.notify()
-
-    def close(self) -> None:
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
-        self._thread.join(_CLOSING_S)
-
-    def _run(self) -> None:
-        try:
-            while (sample := self._next()) is not None:
-                self.writer.write(sample)
-        except Exception as exc:  # noqa: BLE001 - a full disk ends the recording, nothing else
-            self.broken = str(exc) or type(exc).__name__
-        try:
-            self.writer.close()
-        except Exception as exc:  # noqa: BLE001 - as above
-            self.broken = self.broken or str(exc)
-
-    def _next(self) -> Any:
-        with self._changed:
-            while not self._waiting:
-                if self._closing:
-                    return None
-                self._changed.wait()
-            sample, size_bytes = self._waiting.popleft()
-            self._bytes -= size_bytes
-            return sample
+def _folder_bytes(folder: Path) -> int:
+    """Add up the sizes of the files; what goes away meanwhile counts nothing."""
+    total = 0
+    with suppress(OSError):
+        for file in folder.iterdir():
+            with suppress(OSError):
+                total += file.stat().st_size
+    return total
 
 
 def _writer(config: RecordConfig, name: str, modality: Modality) -> TrackWriter:
@@ -271,4 +280,4 @@ def _writer(config: RecordConfig, name: str, modality: Modality) -> TrackWriter:
 def _size(sample: Sample) -> int:
     if isinstance(sample, Frame):
         return sample.pixels.nbytes
-    return sample.samples.nbytes if isinstance(sample, Block) else 1000
+    return sample.samples.nbytes if isinstance(sample, Block) else _LINE_BYTES

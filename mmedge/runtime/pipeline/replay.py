@@ -8,20 +8,23 @@ time; it does not depend on how fast this machine is, or how the sound was cut i
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from mmedge.bundle import Bundle
 from mmedge.errors import ArtefactError, ConfigError, SourceError
-from mmedge.runtime.pipeline.config import EventConfig, LiveConfig
+from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.encoding import Encoding, EncodingStage
 from mmedge.runtime.pipeline.fusing import Desk, Fuser, Selection
 from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.recording import Recording
+from mmedge.runtime.recording.layout import EncodingRow, PromptsRow, TickRow, told
 from mmedge.runtime.rings import Ring, Window, make_ring
-from mmedge.runtime.samples import Sample
+from mmedge.runtime.samples import Block, Sample
 
 __all__ = ["as_run", "ideal", "recorded_config"]
 
@@ -36,10 +39,9 @@ def recorded_config(recording: Recording) -> LiveConfig:
         ArtefactError: the recording holds none that can be meant.
     """
     try:
-        fields = dict(recording.header.live)
-        return LiveConfig(**{**fields, "events": EventConfig(**fields.pop("events"))})
-    except (KeyError, TypeError, ConfigError) as exc:
-        raise ArtefactError(f"{recording.path} holds no live configuration: {exc}") from exc
+        return TypeAdapter(LiveConfig).validate_json(json.dumps(recording.header.live), strict=True)
+    except ValueError as exc:
+        raise ArtefactError(f"{recording.path} holds no live configuration: {told(exc)}") from exc
 
 
 def as_run(predictor: Predictor, recording: Recording) -> Iterator[Tick]:
@@ -52,7 +54,7 @@ def as_run(predictor: Predictor, recording: Recording) -> Iterator[Tick]:
     Raises:
         ConfigError: another bundle.
         SourceError: what a prediction was made of was not recorded.
-        ArtefactError: the log is damaged.
+        ArtefactError: the recording is damaged.
     """
     if predictor.bundle.digest != recording.header.bundle:
         raise ConfigError(
@@ -64,17 +66,25 @@ def as_run(predictor: Predictor, recording: Recording) -> Iterator[Tick]:
     fuser = Fuser(predictor, recorded_config(recording))
     try:
         for row in recording.log():
-            if row["what"] == "encoding":
-                players[row["modality"]].repeat(row)
-            elif row["what"] == "tick":
-                decision = row["decision"]
-                if decision["bundle"] != predictor.bundle.digest:
-                    raise SourceError(f"{recording.path} went on with another bundle")
-                present = {name: players[name].made[n] for name, n in row["uses"].items()}
-                selection = Selection(decision["time_ns"], present, decision["absent"])
-                yield fuser(selection, row["utc_ns"])
-    except (KeyError, TypeError) as exc:
-        raise ArtefactError(f"{recording.path}: a line of the log is damaged: {exc!r}") from exc
+            if isinstance(row, EncodingRow):
+                players[row.modality].repeat(row)
+            elif isinstance(row, PromptsRow):
+                predictor.set_prompts(row.texts, row.template)
+            else:
+                yield fuser(_selection(row, players, recording), row.utc_ns)
+    except (KeyError, OverflowError) as exc:
+        raise ArtefactError(f"{recording.path}: the log names what is not there: {exc}") from exc
+
+
+def _selection(row: TickRow, players: Mapping[str, _Player], recording: Recording) -> Selection:
+    decided = row.decision
+    if decided.bundle != recording.header.bundle:
+        raise SourceError(
+            f"{recording.path} went on with another bundle ({decided.bundle[:12]}); up to here "
+            "it was repeated"
+        )
+    present = {name: players[name].made[number] for name, number in row.uses.items()}
+    return Selection(decided.time_ns, present, decided.absent)
 
 
 class _Player:
@@ -91,24 +101,32 @@ class _Player:
         )
         self._samples = recording.samples(name)
         self._stage = EncodingStage(name, predictor)
+        self._stop: tuple[int, int] | None = None
         self.made: dict[int, Encoding] = {}
 
-    def repeat(self, row: Mapping[str, Any]) -> None:
+    def repeat(self, row: EncodingRow) -> None:
         """Encode what the log names."""
-        place = tuple(row["place"])
-        window = self._ring.cut(place)
+        window = self._ring.cut(row.place)
         while window is None:
             sample = next(self._samples, None)
-            if sample is None:
+            if sample is None or self._misses(sample):
                 raise SourceError(
-                    f"{self._recording.path}: what encoding {row['number']} of {self._name!r} was "
+                    f"{self._recording.path}: what encoding {row.number} of {self._name!r} was "
                     "made of was not recorded (it could not be kept up with, or was cut off)"
                 )
             self._ring.push(sample)
-            window = self._ring.cut(place)
-        window = replace(window, reset=row["reset"], skipped=row["skipped"])
-        self.made[row["number"]] = self._stage(window)
-        self.made.pop(row["number"] - _KEPT, None)
+            window = self._ring.cut(row.place)
+        window = replace(window, reset=row.reset, skipped=row.skipped)
+        self._stage.next = row.number
+        self.made[row.number] = self._stage(window)
+        self.made.pop(min(self.made) if len(self.made) > _KEPT else -1, None)
+
+    def _misses(self, sample: Sample) -> bool:
+        """Tell whether sound before it, of the same run, was not recorded."""
+        if not isinstance(sample, Block):
+            return False
+        before, self._stop = self._stop, (sample.run, sample.index + len(sample.samples))
+        return before is not None and before[0] == sample.run and before[1] != sample.index
 
 
 def ideal(

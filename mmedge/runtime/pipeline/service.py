@@ -1,37 +1,34 @@
-"""A pipeline as a service: signals, watchdog, and an orderly end."""
+"""What the live commands do: predict, record, replay."""
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
+import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from mmedge.bundle import Bundle, open_bundle
-from mmedge.errors import ConfigError, MmedgeError
+from mmedge.errors import ConfigError, ResourceError, SourceError
 from mmedge.runtime.offline import downmixed
 from mmedge.runtime.pipeline.binding import Inputs, bind
 from mmedge.runtime.pipeline.config import LiveConfig
+from mmedge.runtime.pipeline.feeds import Feed
 from mmedge.runtime.pipeline.outputs import Outputs, make_sinks
 from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.recorder import RecordConfig, Recorder
-from mmedge.runtime.pipeline.replay import as_run, ideal
-from mmedge.runtime.pipeline.systemd import Systemd
+from mmedge.runtime.pipeline.replay import as_run, ideal, recorded_config
+from mmedge.runtime.pipeline.running import run_service
+from mmedge.runtime.pipeline.status import Status
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.recording import Header, open_recording, parse_header
 from mmedge.runtime.samples import Frame
+from mmedge.specs import Sound
 
-__all__ = ["ServeConfig", "find_bundle", "record", "run_service", "serve"]
-
-_log = logging.getLogger(__name__)
-
-_POLL_S = 0.1
+__all__ = ["ServeConfig", "find_bundle", "record", "serve"]
 
 
 def find_bundle(named: Path | None, folder: Path, demo: Path) -> tuple[Path, str]:
@@ -96,8 +93,13 @@ class ServeConfig:
     def __post_init__(self) -> None:
         if self.replay not in ("as-run", "ideal"):
             raise ConfigError(f"replay={self.replay!r} is neither 'as-run' nor 'ideal'")
-        if self.recording is not None and not (self.inputs.empty and self.text is None):
-            raise ConfigError("a recording takes the place of all sources; leave them out")
+        if self.for_s is not None and not self.for_s > 0:
+            raise ConfigError(f"{self.for_s:g} s (--for) must be positive")
+        if self.recording is not None:
+            if not (self.inputs.empty and self.text is None):
+                raise ConfigError("a recording takes the place of all sources; leave them out")
+            if self.outputs.record is not None:
+                raise ConfigError("a recording is not recorded again; copy it")
         if self.recording is None and self.inputs.empty and self.text is None:
             raise ConfigError(
                 "no source is named; for example: mmedge serve --camera 0 --mic default"
@@ -116,174 +118,127 @@ def serve(path: Path, config: ServeConfig, check: Callable[[Bundle], None]) -> s
         Why it ended, for people.
 
     Raises:
+        SourceError: it has ended, and nothing ever came from a source.
         MmedgeError: it cannot begin. What happens later shows in the state, and ends nothing.
     """
-    bundle = downmixed(open_bundle(path), config.downmix)
     if config.recording is not None:
-        return _replay(bundle, config.recording, config)
+        return _replay(path, config.recording, config)
+
+    def load() -> Bundle:
+        return downmixed(open_bundle(path), config.downmix)
+
+    bundle = load()
     feeds = bind(config.inputs, bundle.manifest.modalities)
-    quitting = threading.Event()
+    text = None if config.text is None else _only_text(bundle, feeds)
+    keep = config.outputs.record
     frames: list[Callable[[], Frame | None]] = []
-    sinks = make_sinks(config.outputs, lambda: frames[0]() if frames else None, quitting.set)
-    recorder = None
-    if config.outputs.record is not None:
-        recorder = Recorder(RecordConfig(path=config.outputs.record), bundle, config.live)
-    pipeline = Pipeline(
-        bundle,
-        feeds=feeds,
-        sinks=sinks,
-        config=config.live,
-        backend=config.backend,
-        plan=config.plan,
-        recorder=recorder,
-    )
-    frames.append(pipeline.latest_frame)
-    try:
+    quitting = threading.Event()
+    with ExitStack() as stack:
+        sinks = make_sinks(config.outputs, lambda: frames[0]() if frames else None, quitting.set)
+        for sink in sinks:
+            stack.callback(sink.close)  # closing twice is fine
+        pipeline = Pipeline(
+            bundle,
+            feeds=feeds,
+            sinks=sinks,
+            config=config.live,
+            backend=config.backend,
+            plan=config.plan,
+            recorder=None if keep is None else Recorder(keep, bundle, config.live),
+        )
+        stack.pop_all()  # from here on they are the pipeline's
+        stack.callback(pipeline.close)
+        frames.append(pipeline.latest_frame)
         if config.prompts:
             pipeline.set_prompts(config.prompts, config.template)
         pipeline.start()
-        if config.text is not None:
-            pipeline.push(_only_text(bundle), config.text)
+        if config.text is not None and text is not None:
+            pipeline.push(text, config.text)
         ended = lambda: "the window was closed" if quitting.is_set() else ""  # noqa: E731
-        return run_service(pipeline, bundle=path, check=check, for_s=config.for_s, ended=ended)
-    finally:
-        pipeline.close()
-        if recorder is not None:
-            recorder.close()
+        why = run_service(pipeline, load=load, check=check, for_s=config.for_s, ended=ended)
+    if feeds and not any(each.samples for each in pipeline.status().sources):
+        raise SourceError(f"it ended because {why}, and {_why_nothing(pipeline)}")
+    return why
 
 
-def record(path: Path, inputs: Inputs, config: RecordConfig) -> Header:
+def record(
+    path: Path, inputs: Inputs, config: RecordConfig, on_begin: Callable[[], None] = lambda: None
+) -> Header:
     """Record what the bundle's modalities would see and hear, until it is told to end.
+
+    Args:
+        path: the bundle's folder.
+        inputs: the sources.
+        config: where to, and how much.
+        on_begin: told when it begins.
 
     Returns:
         The recording's header.
 
     Raises:
         MmedgeError: it cannot begin.
+        SourceError: nothing came.
+        ResourceError: the disk was full.
     """
-    bundle = open_bundle(path)
     if inputs.empty:
         raise ConfigError("no source is named; for example: mmedge record --camera 0 ...")
+    bundle = open_bundle(path)
     feeds = bind(inputs, bundle.manifest.modalities)
-    with Recorder(config, bundle, LiveConfig()) as recorder:
-        pipeline = Pipeline(bundle, feeds=feeds, recorder=recorder, predict=False)
-        pipeline.start()
-        run_service(pipeline, bundle=path, check=lambda _: None, ended=lambda: recorder.ended)
-    return parse_header(config.path)
+    recorder = Recorder(config, bundle, LiveConfig())
+    with Pipeline(bundle, feeds=feeds, recorder=recorder, predict=False) as pipeline:
+        on_begin()
+        run_service(pipeline, load=lambda: bundle, ended=lambda: recorder.ended)
+    header = parse_header(config.path)
+    if not header.complete:
+        raise ResourceError(f"{config.path}: {header.ended}; what it holds can be read")
+    if not header.tracks:
+        shutil.rmtree(config.path)  # there is nothing in it
+        raise SourceError(f"nothing was recorded: {_why_nothing(pipeline)}")
+    return header
 
 
-def _replay(bundle: Bundle, path: Path, config: ServeConfig) -> str:
-    recording = open_recording(path)
-    sinks = make_sinks(config.outputs, lambda: None, lambda: None)
-    with Predictor(bundle, backend=config.backend, plan=config.plan) as predictor:
+def _why_nothing(pipeline: Pipeline) -> str:
+    told = [f"{each.name}: {each.reason or each.state}" for each in pipeline.status().sources]
+    return f"nothing came from any source ({'; '.join(told)})"
+
+
+def _replay(path: Path, recorded: Path, config: ServeConfig) -> str:
+    recording = open_recording(recorded)
+    exact = config.replay == "as-run"
+    live = recorded_config(recording) if exact else config.live
+    heard = [m for m in recording.header.modalities.values() if isinstance(m, Sound)]
+    downmix = config.downmix or next((each.downmix for each in heard if each.downmix), None)
+    bundle = downmixed(open_bundle(path), downmix)
+    with ExitStack() as stack:
+        # Another number of threads may add up in another order.
+        predictor = stack.enter_context(
+            Predictor(bundle, backend=config.backend, plan=config.plan, threads=live.threads)
+        )
         if config.prompts:
             predictor.set_prompts(config.prompts, config.template)
-        exact = config.replay == "as-run"
-        ticks = as_run(predictor, recording) if exact else ideal(predictor, recording, config.live)
-        try:
-            for tick in ticks:
-                for sink in sinks:
-                    sink.emit(tick)
-        finally:
+        sinks = make_sinks(config.outputs, lambda: None, lambda: None)
+        for sink in sinks:
+            stack.callback(sink.close)
+            sink.show(_replayed(bundle))
+        tick = None
+        for tick in as_run(predictor, recording) if exact else ideal(predictor, recording, live):
             for sink in sinks:
-                sink.close()
+                sink.emit(tick)
+    if tick is None:
+        remedy = "; 'mmedge record' makes none, but --replay ideal does" if exact else ""
+        raise SourceError(f"{recorded} holds nothing to be predicted again{remedy}")
     return "the recording has come to its end"
 
 
-def _only_text(bundle: Bundle) -> str:
+def _replayed(bundle: Bundle) -> Status:
+    name, now_ns = bundle.manifest.name, time.monotonic_ns()
+    return Status(time_ns=now_ns, bundle=bundle.digest, model=name, ready=True)
+
+
+def _only_text(bundle: Bundle, feeds: Sequence[Feed]) -> str:
     names = [name for name, each in bundle.manifest.modalities.items() if each.kind == "text"]
     if len(names) != 1:
         raise ConfigError(f"--text needs a model with one text modality; it has {len(names)}")
+    if any(names[0] in feed.feeds.values() for feed in feeds):
+        raise ConfigError(f"{names[0]!r} has a source already; leave out --text or the source")
     return names[0]
-
-
-def run_service(
-    pipeline: Pipeline,
-    *,
-    bundle: Path,
-    check: Callable[[Bundle], None],
-    for_s: float | None = None,
-    ended: Callable[[], str] = lambda: "",
-) -> str:
-    """Run a started pipeline until it is told to end, and close it.
-
-    SIGINT and SIGTERM end it; SIGHUP opens the bundle's folder again and goes on with what
-    is there now, or with the old one if that does not pass ``check``. Where systemd
-    listens, it is told.
-
-    Args:
-        pipeline: started.
-        bundle: its folder.
-        check: raises if a bundle is not to be trusted with the work.
-        for_s: end after so long.
-        ended: says why it is to end, or nothing.
-
-    Returns:
-        Why it ended, for people.
-    """
-    begun_s = time.monotonic()
-    systemd = Systemd(os.environ)
-    systemd.ready()  # the graphs are warm; a device that is missing is no reason to begin anew
-    with _signals() as asked:
-        while True:
-            if asked.reload.is_set():
-                asked.reload.clear()
-                _reload(pipeline, bundle, check)
-            if pipeline.failure is not None:
-                raise pipeline.failure
-            systemd.beat(pipeline.progress, time.monotonic_ns())
-            why = asked.why or ended()
-            if not why and for_s is not None and time.monotonic() - begun_s >= for_s:
-                why = f"{for_s:g} s are over"
-            if not why and pipeline.ended:
-                why = "every source has come to its end"
-            if why:
-                systemd.stopping()
-                pipeline.close()
-                return why
-            asked.stop.wait(_POLL_S)
-
-
-class _Asked:
-    """What signals have asked for."""
-
-    def __init__(self) -> None:
-        self.stop = threading.Event()
-        self.reload = threading.Event()
-        self.why = ""
-
-    def end(self, number: int, frame: FrameType | None) -> None:
-        """A signal to end; a second one ends at once."""
-        if self.why:
-            raise KeyboardInterrupt
-        self.why = signal.Signals(number).name
-        self.stop.set()
-
-    def again(self, number: int, frame: FrameType | None) -> None:
-        """A signal to open the bundle again."""
-        self.reload.set()
-
-
-@contextmanager
-def _signals() -> Iterator[_Asked]:
-    """Listen to signals, where this is the main thread, and give them back afterwards."""
-    asked = _Asked()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    wanted = {signal.SIGINT: asked.end, signal.SIGTERM: asked.end}
-    if hasattr(signal, "SIGHUP"):  # not on Windows
-        wanted[signal.SIGHUP] = asked.again
-    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _reload(pipeline: Pipeline, bundle: Path, check: Callable[[Bundle], None]) -> None:
-    try:
-        pipeline.swap(open_bundle(bundle), check)
-    except MmedgeError as exc:
-        _log.warning("the bundle was not changed, the old one goes on: %s", exc)

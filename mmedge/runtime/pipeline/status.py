@@ -70,7 +70,7 @@ class ModalityStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkStatus:
-    """One sink: what it took, what it lost, and why it is degraded, if it is."""
+    """One sink or recording: what it took, what it lost, and why it takes no more, if so."""
 
     name: str
     taken: int = 0

@@ -11,10 +11,11 @@ import logging
 import math
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from mmedge.errors import MmedgeError
+from mmedge.errors import ConfigError, IncompatibleError, MmedgeError
 from mmedge.runtime.pipeline.rate import Rate
 from mmedge.runtime.pipeline.status import SourceStatus
 from mmedge.runtime.samples import Block, Sample, SampleKind
@@ -66,6 +67,8 @@ class SourceSupervisor:
         self._run: tuple[int, int] | None = None
         self._runs = 0
         self._rate = Rate()
+        self.fault: MmedgeError | None = None
+        """What no second try can mend: it was configured wrongly, and never gave anything."""
         first = make()
         self._status = SourceStatus(
             name=first.name, feeds=tuple(self._feeds.values()), state="opening"
@@ -81,8 +84,9 @@ class SourceSupervisor:
 
     def join(self, timeout_s: float) -> None:
         """Wait until it has ended, at most so long; what hangs is left to itself."""
-        for thread in self._threads:
-            thread.join(timeout_s)
+        until_s = time.monotonic() + timeout_s
+        for thread in list(self._threads):
+            thread.join(max(until_s - time.monotonic(), 0))
 
     def poll(self) -> None:
         """Leave a life that hangs, and begin another; called some times a second."""
@@ -130,6 +134,8 @@ class SourceSupervisor:
                 self._say_if(life, "ended", "came to its end")
                 return
             except MmedgeError as exc:
+                if not self._samples and isinstance(exc, (ConfigError, IncompatibleError)):
+                    self.fault = exc
                 self._say_if(life, "waiting", str(exc))
             except Exception as exc:  # noqa: BLE001 - a driver may raise anything; it is tried again
                 self._say_if(life, "waiting", f"{type(exc).__name__}: {exc}")
@@ -177,15 +183,15 @@ class SourceSupervisor:
                 return
 
     def _hand_on(self, life: int, sample: Sample, now_ns: int) -> None:
-        if self._status.state != "live":
-            self._say_if(life, "live", "")
-        self._samples += 1
         self._rate.count(now_ns)
         if isinstance(sample, Block):
             sample = self._numbered(sample)
         name = self._feeds.get(sample.kind)
         if name is not None:
             self._deliver(name, sample)
+        self._samples += 1
+        if self._status.state != "live":
+            self._say_if(life, "live", "")
 
     def _numbered(self, block: Block) -> Block:
         """Count the runs over all lives: every object of a source counts its own from 0."""
@@ -210,6 +216,7 @@ class SourceSupervisor:
         if (before.state, before.reason) != (state, reason):
             if state in ("stalled", "waiting"):
                 if before.state not in ("stalled", "waiting"):
-                    _log.warning("%s: %s", self._status.name, reason)
+                    told = reason if before.name in reason else f"{before.name}: {reason}"
+                    _log.warning("%s (tried again until it is there)", told)
             elif state in ("live", "ended"):
                 _log.info("%s: %s %s", self._status.name, state, self._status.granted)

@@ -107,7 +107,7 @@ class Worker:
             age_ms=math.nan if age_ns is None else age_ns / 1e6,
             encodings=self._encodings,
             rate_hz=self._rate.per_second(self._clock()),
-            skipped=self._skipped,
+            skipped=self._skipped + self._ring.disordered,
             encode_ms=self._encode_ms,
             complaints=self._complaints,
             degraded=self._degraded,

@@ -1,16 +1,19 @@
-"""The files of a recording.
+"""The files of a recording, and what may stand in them.
 
 | file | holds |
 |---|---|
-| ``recording.json`` | this header, written at the beginning and again at the end |
+| ``recording.json`` | this header, written when a track begins and at the end |
 | ``NAME-N.mkv`` | pictures (FFV1) or sound (FLAC); N counts up where the format changes |
 | ``NAME-N.times`` | int64, little endian; a row per picture (capture time) or per block of
   sound (run, index, samples, capture time) |
-| ``NAME.jsonl`` | lines of a text, readings of a signal |
+| ``NAME-0.jsonl`` | lines of a text, readings of a signal |
 | ``log.jsonl`` | every encoding and every prediction, in order |
 
 Time stamps inside the media are rounded to a millisecond by the container; those in
 ``.times`` are exact.
+
+A recording is data from a stranger: sizes are capped, names lead nowhere else, and what
+breaks a rule is refused.
 """
 
 from __future__ import annotations
@@ -20,9 +23,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+from typing_extensions import Self
 
 from mmedge.errors import ArtefactError, IncompatibleError
+from mmedge.runtime.clips.picture import MAX_PIXELS
 from mmedge.specs import Modality, Name, Spec
 
 __all__ = [
@@ -41,10 +46,20 @@ SUFFIX = ".recording"
 BLOCK_COLUMNS = 4
 """Numbers per block of sound in a ``.times`` file: run, index, samples, capture time."""
 TIMES = np.dtype("<i8")
+MAX_CHANNELS = 8
+"""FLAC has no more."""
+MAX_PARTS = 10_000
+MAX_BLOCK_S = 60
+"""So much sound is in one block at most."""
+EARLIEST_NS, LATEST_NS = 3600 * 10**9, 366 * 24 * 3600 * 10**9
+"""Capture times lie in the hour before the recording begins, or the year after it."""
+_MAX_HEADER_BYTES = 64 * 2**20
 
 FileName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,62}(-\d{1,6})?\.(mkv|times|jsonl)$")
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}-\d{1,6}\.(mkv|times|jsonl)$")
 ]
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Part(Spec):
@@ -65,8 +80,8 @@ class Part(Spec):
     order: Literal["rgb", "bgr"] = "rgb"
     height: Annotated[int, Field(ge=0, le=65_535)] = 0
     width: Annotated[int, Field(ge=0, le=65_535)] = 0
-    rate_hz: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    channels: Annotated[int, Field(ge=0, le=64)] = 0
+    rate_hz: Annotated[int, Field(ge=0, le=655_350)] = 0
+    channels: Annotated[int, Field(ge=0, le=MAX_CHANNELS)] = 0
 
 
 class Track(Spec):
@@ -76,15 +91,27 @@ class Track(Spec):
         kind: of the modality.
         parts: media files in order of time; none for texts and signals.
         lines: file of the lines or readings, else ``None``.
-        samples: pictures, blocks, lines or readings.
+        samples: pictures, blocks, lines or readings; of a recording that was cut off, those
+            at the last time that its header was written.
         lost: samples that came and could not be kept up with.
     """
 
     kind: Literal["image", "sound", "text", "signal"]
-    parts: Annotated[tuple[Part, ...], Field(strict=False, max_length=100_000)] = ()
+    parts: Annotated[tuple[Part, ...], Field(strict=False, max_length=MAX_PARTS)] = ()
     lines: FileName | None = None
-    samples: Annotated[int, Field(ge=0)] = 0
-    lost: Annotated[int, Field(ge=0)] = 0
+    samples: Count = 0
+    lost: Count = 0
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> Self:
+        for part in self.parts:
+            sizes = {
+                "image": 0 < part.height * part.width <= MAX_PIXELS,
+                "sound": part.rate_hz > 0 and part.channels > 0,
+            }
+            if not sizes.get(self.kind, False):
+                raise ValueError(f"{part.media} cannot be a part of a track of kind {self.kind}")
+        return self
 
 
 class Header(Spec):
@@ -110,12 +137,98 @@ class Header(Spec):
     model: str
     modalities: dict[Name, Modality]
     live: dict[str, Any]
-    begun_ns: int
-    begun_utc_ns: int
+    begun_ns: Int64
+    begun_utc_ns: Int64
     lossless: bool = True
     complete: bool = False
     ended: str = ""
     tracks: dict[Name, Track] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_tracks(self) -> Self:
+        for name, track in self.tracks.items():
+            modality = self.modalities.get(name)
+            if modality is None or modality.kind != track.kind:
+                raise ValueError(f"track {name!r} is of no {track.kind} modality")
+        return self
+
+
+class EncodingRow(Spec):
+    """A line of the log: an encoder has run.
+
+    Attributes:
+        what: tells the line from others.
+        modality: whose.
+        number: of the run.
+        place: where its window is found again; see `Window.place`.
+        reset: why its state began anew; empty if it did not.
+        skipped: windows before it that were never encoded.
+    """
+
+    what: Literal["encoding"] = "encoding"
+    modality: Name
+    number: Count
+    place: Annotated[tuple[Int64, ...], Field(strict=False, min_length=1, max_length=10_000)]
+    reset: str = ""
+    skipped: Count = 0
+
+
+class PromptsRow(Spec):
+    """A line of the log: from here on a matching task chooses among these texts."""
+
+    what: Literal["prompts"] = "prompts"
+    texts: Annotated[tuple[str, ...], Field(strict=False)]
+    template: str
+
+
+class Decided(Spec, extra="ignore"):
+    """What a replay needs of a decision; the rest is for comparison."""
+
+    time_ns: Int64
+    bundle: str
+    absent: dict[Name, str]
+
+
+class TickRow(Spec):
+    """A line of the log: a prediction was made.
+
+    Attributes:
+        what: tells the line from others.
+        uses: modality -> number of the encoding that it was made of.
+        utc_ns: its time by the wall clock.
+        decision: as `Tick.decision` gives it.
+    """
+
+    what: Literal["tick"] = "tick"
+    uses: dict[Name, Count]
+    utc_ns: Annotated[int, Field(ge=0, lt=2**62)]
+    decision: Decided
+
+
+class LineRow(Spec):
+    """A line of text, of a text's track."""
+
+    time_ns: Int64
+    text: str
+
+
+class ReadingRow(Spec):
+    """A reading, of a signal's track."""
+
+    time_ns: Int64
+    values: Annotated[tuple[float, ...], Field(strict=False, max_length=4096)]
+
+
+LogRow = Annotated[EncodingRow | TickRow | PromptsRow, Field(discriminator="what")]
+
+
+def told(exc: ValueError) -> str:
+    """Give the first thing that is wrong, in one line."""
+    if not isinstance(exc, ValidationError):
+        return str(exc)
+    first = exc.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(each) for each in first["loc"])
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
 
 
 def parse_header(path: Path) -> Header:
@@ -128,14 +241,17 @@ def parse_header(path: Path) -> Header:
     file = path / HEADER
     if not file.is_file():
         raise ArtefactError(f"{path} is not a recording: it has no {HEADER}")
+    if file.stat().st_size > _MAX_HEADER_BYTES:
+        raise ArtefactError(f"{file} is larger than {_MAX_HEADER_BYTES} bytes: no header is")
+    data = file.read_bytes()
     try:
-        fields = json.loads(file.read_bytes())
-        version = fields.get("mmedge_recording")
+        fields = json.loads(data)
+        version = fields.get("mmedge_recording") if isinstance(fields, dict) else None
         if isinstance(version, int) and version > 1:
             raise IncompatibleError(
                 f"{path} has version {version}, this mmedge reads up to 1. Upgrade mmedge."
             )
-        return Header.model_validate_json(file.read_bytes())
-    except (ValueError, AttributeError) as exc:
-        text = exc.errors()[0]["msg"] if isinstance(exc, ValidationError) else str(exc)
-        raise ArtefactError(f"{file} is not the header of a recording: {text}") from exc
+        return Header.model_validate_json(data)
+    except (ValueError, RecursionError) as exc:
+        why = told(exc) if isinstance(exc, ValueError) else "it is nested too deeply"
+        raise ArtefactError(f"{file} is not the header of a recording: {why}") from exc

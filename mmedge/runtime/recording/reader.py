@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,21 +10,40 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter
 
 from mmedge._optional import require
 from mmedge.errors import ArtefactError, ConfigError, SourceError
+from mmedge.runtime.clips.picture import MAX_PIXELS
+from mmedge.runtime.recording.blocks import recut
 from mmedge.runtime.recording.layout import (
     BLOCK_COLUMNS,
+    EARLIEST_NS,
+    LATEST_NS,
     LOG,
+    MAX_BLOCK_S,
     TIMES,
+    EncodingRow,
     Header,
+    LineRow,
+    LogRow,
     Part,
+    PromptsRow,
+    ReadingRow,
+    TickRow,
     parse_header,
+    told,
 )
 from mmedge.runtime.samples import Block, Frame, Line, Reading, Sample
-from mmedge.runtime.windows.cut import NS_PER_S
 
 __all__ = ["Recording", "open_recording"]
+
+_MAX_TIMES_BYTES = 2**30
+_MAX_LINE_CHARS = 16 * 2**20
+_CODECS = {"image": ("ffv1", "mjpeg"), "sound": ("flac",)}
+_LOG: TypeAdapter[EncodingRow | TickRow | PromptsRow] = TypeAdapter(LogRow)
+_LINE = TypeAdapter(LineRow)
+_READING = TypeAdapter(ReadingRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +68,7 @@ class Recording:
 
         Raises:
             SourceError: a file is missing or damaged before its end.
+            ArtefactError: a file is not what the header says of it.
         """
         track = self.header.tracks.get(modality)
         if track is None:
@@ -59,26 +78,41 @@ class Recording:
                 yield from self._pictures(part)
         elif track.kind == "sound":
             blocks = (block for part in track.parts for block in self._blocks(part))
-            yield from blocks if block_ms is None else _recut(blocks, block_ms)
+            yield from blocks if block_ms is None else recut(blocks, block_ms)
         elif track.lines is not None:
-            yield from self._lines(track.lines)
+            yield from self._lines(self.path / track.lines, track.kind)
 
-    def log(self) -> Iterator[dict[str, Any]]:
-        """Give the lines of the log; one that was cut off at the end is left out."""
-        yield from _json_lines(self.path / LOG)
+    def log(self) -> Iterator[EncodingRow | TickRow | PromptsRow]:
+        """Give the lines of the log; one that was cut off at the end is left out.
+
+        Raises:
+            SourceError: there is none.
+            ArtefactError: a line breaks a rule.
+        """
+        yield from _rows(self.path / LOG, _LOG)
 
     def _pictures(self, part: Part) -> Iterator[Frame]:
-        times_ns = self._times(part, 1)[:, 0].tolist()
-        with closing(_decode(self.path / part.media)) as frames:
-            for time_ns, frame in zip(times_ns, frames, strict=False):
+        rows = self._times(part, 1)
+        with closing(self._decode(part.media, "image")) as frames:
+            for (time_ns,), frame in zip(rows, frames, strict=False):
+                if (frame.height, frame.width) != (part.height, part.width):
+                    raise ArtefactError(
+                        f"{self.path / part.media}: a picture is {frame.width}x{frame.height}, "
+                        f"and the header says {part.width}x{part.height}"
+                    )
                 yield Frame(time_ns, frame.to_ndarray(format=f"{part.order}24"), part.order)
 
     def _blocks(self, part: Part) -> Iterator[Block]:
-        rows = self._times(part, BLOCK_COLUMNS).tolist()
-        with closing(_decode(self.path / part.media)) as frames:
-            pieces = (frame.to_ndarray().reshape(-1, part.channels) for frame in frames)
+        rows = self._times(part, BLOCK_COLUMNS)
+        with closing(self._decode(part.media, "sound")) as frames:
+            pieces = (self._piece(part, frame) for frame in frames)
             waiting = np.zeros((0, part.channels), np.int16)
             for run, index, count, time_ns in rows:
+                if not (0 < count <= MAX_BLOCK_S * part.rate_hz and run >= 0 and index >= 0):
+                    raise ArtefactError(
+                        f"{self.path / part.times}: run {run}, index {index}, {count} samples "
+                        "is no block of sound"
+                    )
                 while len(waiting) < count:
                     piece = next(pieces, None)
                     if piece is None:
@@ -87,24 +121,63 @@ class Recording:
                 yield Block(time_ns, waiting[:count], part.rate_hz, run, index)
                 waiting = waiting[count:]
 
-    def _times(self, part: Part, columns: int) -> npt.NDArray[np.int64]:
+    def _piece(self, part: Part, frame: Any) -> npt.NDArray[np.int16]:
+        came = (frame.format.name, frame.sample_rate, frame.layout.nb_channels)
+        if came != ("s16", part.rate_hz, part.channels):
+            raise ArtefactError(
+                f"{self.path / part.media}: sound of {came}, and the header says "
+                f"{('s16', part.rate_hz, part.channels)} (format, rate, channels)"
+            )
+        samples: npt.NDArray[np.int16] = frame.to_ndarray().reshape(-1, part.channels)
+        return samples
+
+    def _decode(self, name: str, kind: str) -> Generator[Any, None, None]:
+        """Decode the only stream of a media file, up to where it was cut off."""
+        av = require("av", extra="live", why="reading a recording")
+        path = self.path / name
+        if not path.is_file():
+            raise SourceError(f"{path} is missing from the recording")
+        try:
+            # No other demuxer: some follow what a file names to other files and machines.
+            with av.open(str(path), format="matroska") as container:
+                stream = _only_stream(container, path, kind)
+                yield from container.decode(stream)
+        except av.FFmpegError as exc:
+            if self.header.complete and not isinstance(exc, av.EOFError):
+                raise SourceError(f"{path} is damaged: {exc}") from exc
+
+    def _times(self, part: Part, columns: int) -> list[list[int]]:
         file = self.path / part.times
         try:
+            if not file.is_file():
+                raise SourceError(f"{file} is missing from the recording")
+            if file.stat().st_size > _MAX_TIMES_BYTES:
+                raise ArtefactError(f"{file} is larger than {_MAX_TIMES_BYTES} bytes")
             data = file.read_bytes()
         except OSError as exc:
+            if isinstance(exc, SourceError):
+                raise
             raise SourceError(f"{file} cannot be read: {exc.strerror}") from exc
         whole = len(data) // (8 * columns) * 8 * columns
-        return np.frombuffer(data[:whole], TIMES).reshape(-1, columns).astype(np.int64)
+        rows: list[list[int]] = np.frombuffer(data[:whole], TIMES).reshape(-1, columns).tolist()
+        for row in rows:
+            self._check_time(file, row[-1])
+        return rows
 
-    def _lines(self, name: str) -> Iterator[Line | Reading]:
-        try:
-            for row in _json_lines(self.path / name):
-                if "text" in row:
-                    yield Line(int(row["time_ns"]), str(row["text"]))
-                else:
-                    yield Reading(int(row["time_ns"]), np.array(row["values"], np.float64))
-        except (KeyError, TypeError) as exc:
-            raise ArtefactError(f"{self.path / name}: a line is no sample: {exc!r}") from exc
+    def _lines(self, file: Path, kind: str) -> Iterator[Line | Reading]:
+        for row in _rows(file, _LINE if kind == "text" else _READING):
+            self._check_time(file, row.time_ns)
+            if isinstance(row, LineRow):
+                yield Line(row.time_ns, row.text)
+            else:
+                yield Reading(row.time_ns, np.array(row.values, np.float64))
+
+    def _check_time(self, file: Path, time_ns: int) -> None:
+        if not -EARLIEST_NS <= time_ns - self.header.begun_ns <= LATEST_NS:
+            raise ArtefactError(
+                f"{file}: the capture time {time_ns} ns lies outside the recording, which begins "
+                f"at {self.header.begun_ns} ns"
+            )
 
 
 def open_recording(path: Path | str) -> Recording:
@@ -123,80 +196,26 @@ def open_recording(path: Path | str) -> Recording:
     return Recording(folder, parse_header(folder))
 
 
-def _decode(path: Path) -> Generator[Any, None, None]:
-    """Decode the only stream of a media file, up to where it was cut off."""
-    av = require("av", extra="live", why="reading a recording")
-    try:
-        container = av.open(str(path))
-    except (OSError, av.FFmpegError) as exc:
-        raise SourceError(f"{path} cannot be read: {exc}") from exc
-    with container:
-        try:
-            yield from container.decode(container.streams[0])
-        except av.EOFError:
-            return
-        except av.FFmpegError as exc:
-            raise SourceError(f"{path} is damaged: {exc}") from exc
+def _only_stream(container: Any, path: Path, kind: str) -> Any:
+    codec = container.streams[0].codec_context if len(container.streams) == 1 else None
+    if codec is None or codec.name not in _CODECS[kind]:
+        came = "several streams or none" if codec is None else codec.name
+        raise ArtefactError(f"{path} holds {came}, and not one {_CODECS[kind][0]} stream")
+    if kind == "image":
+        codec.options = {"max_pixels": str(MAX_PIXELS)}
+    return container.streams[0]
 
 
-def _recut(blocks: Iterable[Block], block_ms: int) -> Iterator[Block]:
-    """Cut unbroken blocks anew; the readings of the clock go with the samples they are of."""
-    waiting: list[Block] = []
-    for block in blocks:
-        if waiting and (waiting[-1].run, _stop(waiting[-1])) != (block.run, block.index):
-            yield _join(waiting)
-            waiting = []
-        waiting.append(block)
-        size = max(block.rate_hz * block_ms // 1000, 1)
-        whole = _join(waiting)
-        while len(whole.samples) >= size:
-            first, whole = _split(whole, size)
-            yield first
-        waiting = [whole] if len(whole.samples) else []
-    if waiting:
-        yield _join(waiting)
-
-
-def _stop(block: Block) -> int:
-    return block.index + len(block.samples)
-
-
-def _anchors(block: Block) -> tuple[tuple[int, int], ...]:
-    return ((block.index, block.time_ns),) if block.anchors is None else block.anchors
-
-
-def _join(blocks: list[Block]) -> Block:
-    first = blocks[0]
-    samples = np.concatenate([block.samples for block in blocks])
-    anchors = tuple(anchor for block in blocks for anchor in _anchors(block))
-    return Block(first.time_ns, samples, first.rate_hz, first.run, first.index, anchors=anchors)
-
-
-def _split(block: Block, size: int) -> tuple[Block, Block]:
-    stop = block.index + size
-    anchors = _anchors(block)
-    head = tuple(anchor for anchor in anchors if anchor[0] < stop)
-    tail = tuple(anchor for anchor in anchors if anchor[0] >= stop)
-    later_ns = block.time_ns + size * NS_PER_S // block.rate_hz
-    return (
-        Block(
-            block.time_ns, block.samples[:size], block.rate_hz, block.run, block.index, anchors=head
-        ),
-        Block(later_ns, block.samples[size:], block.rate_hz, block.run, stop, anchors=tail),
-    )
-
-
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                if not line.endswith("\n"):
-                    return  # cut off in the middle
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise ArtefactError(f"{path}: a line is no object: {line[:80]!r}")
-                yield row
-    except FileNotFoundError as exc:
-        raise SourceError(f"{path} is missing from the recording") from exc
-    except ValueError as exc:
-        raise ArtefactError(f"{path} is not JSON lines: {exc}") from exc
+def _rows(path: Path, row: TypeAdapter[Any]) -> Iterator[Any]:
+    if not path.is_file():
+        raise SourceError(f"{path} is missing from the recording")
+    with path.open("rb") as file:
+        while line := file.readline(_MAX_LINE_CHARS):
+            if not line.endswith(b"\n"):
+                if len(line) == _MAX_LINE_CHARS:
+                    raise ArtefactError(f"{path}: a line is longer than {_MAX_LINE_CHARS} bytes")
+                return  # cut off in the middle
+            try:
+                yield row.validate_json(line)
+            except ValueError as exc:
+                raise ArtefactError(f"{path}: a line breaks a rule: {told(exc)}") from exc

@@ -42,9 +42,16 @@ class FrameRing(Ring):
         """Give the pictures of those capture times."""
         with self._changed:
             by_time = {frame.time_ns: frame for frame in self._frames}
-            if not set(place) <= set(by_time):
+            if len(place) != self._spec.frames or not set(place) <= set(by_time):
                 return None
             return _window([by_time[time_ns] for time_ns in place], 0)
+
+    def _in_order_of_time(self, sample: Frame) -> bool:
+        # Two pictures of one moment could not be told apart, in a clip or a recording.
+        if sample.time_ns == self._newest_ns:
+            self.disordered += 1
+            return False
+        return super()._in_order_of_time(sample)
 
     def _keep(self, sample: Frame) -> bool:
         if self._frames and self._frames[-1].pixels.shape != sample.pixels.shape:

@@ -45,7 +45,7 @@ class Ring(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
         self.disordered = 0
-        """Samples that came with an earlier time than the one before, and were dropped."""
+        """Samples that came with no later time than the one before, and were dropped."""
         self._changed = threading.Condition()
         self._newest_ns: int | None = None
         self._reset = "start"
@@ -60,6 +60,13 @@ class Ring(ABC):
         with self._changed:
             if self._in_order_of_time(sample) and self._keep(prepared):
                 self._changed.notify_all()
+
+    def check(self, sample: Any) -> None:  # noqa: B027 - most take whatever is of their kind
+        """Refuse a sample that the modality does not take.
+
+        Raises:
+            ConfigError: it does not.
+        """
 
     def wake(self) -> None:
         """End a `take` that waits in another thread."""

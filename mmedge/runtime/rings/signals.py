@@ -54,7 +54,8 @@ class SignalRing(Ring):
         with self._changed:
             return self._cut(place[0], 0)
 
-    def _prepare(self, sample: Reading) -> Reading:
+    def check(self, sample: Reading) -> None:
+        """Refuse a reading of another sensor, or none."""
         if sample.values.shape != (self._spec.channels,):
             raise ConfigError(
                 f"modality '{self.name}' takes {self._spec.channels} numbers per reading, but "
@@ -62,6 +63,9 @@ class SignalRing(Ring):
             )
         if not np.isfinite(sample.values).all():
             raise ConfigError(f"modality '{self.name}': a reading holds a NaN or an infinity")
+
+    def _prepare(self, sample: Reading) -> Reading:
+        self.check(sample)
         return sample
 
     def _keep(self, sample: Reading) -> bool:

@@ -52,27 +52,36 @@ class SoundRing(Ring):
         self._most = spec.samples + behind * self._hop + spec.rate_hz * _SLACK_MS // 1000
         self._runs: deque[Run] = deque(maxlen=_MAX_RUNS)
         self._feeding: Run | None = None
+        self._checked: tuple[int, int] | None = None
         self._taken_ns: int | None = None
         self._taken_place: tuple[int, int] | None = None
 
     def cut(self, place: tuple[int, ...]) -> Window | None:
         """Cut the window that ends before sample ``place[1]`` of run ``place[0]`` again."""
-        number, stop = place[:2]
+        if len(place) != 3:
+            return None
+        number, stop, end_ns = place
         with self._changed:
             run = next((run for run in self._runs if run.number == number), None)
             if run is None or run.stop < stop:
                 return None
             if self._consecutively:
                 return self._consecutive(run, stop, 0)
-            return self._place(run, stop, place[2], 0)
+            return self._place(run, stop, end_ns, 0)
+
+    def check(self, sample: Block) -> None:
+        """Refuse sound with channels, or at a rate, that the encoder cannot be given."""
+        shape = (sample.rate_hz, sample.samples.shape[1])
+        if shape != self._checked:
+            Conformer(self._spec, self.name)(Pcm(_scaled(sample), sample.rate_hz))
+            self._checked = shape
 
     def _prepare(self, sample: Block) -> tuple[Run, Block, Samples]:
         # Resampling takes a while and is this thread's alone: no lock is held.
         run = self._feeding
         if run is None or run.number != sample.run or run.device_stop != sample.index:
             run = self._feeding = Run(sample, Conformer(self._spec, self.name), self._spec.rate_hz)
-        scaled = np.ascontiguousarray(sample.samples.T, dtype=np.float32) / np.float32(32768)
-        return run, sample, run.conform(Pcm(scaled, sample.rate_hz))
+        return run, sample, run.conform(Pcm(_scaled(sample), sample.rate_hz))
 
     def _keep(self, sample: tuple[Run, Block, Samples]) -> bool:
         run, block, samples = sample
@@ -182,3 +191,7 @@ class SoundRing(Ring):
         if self._runs and self._runs[-1] is self._feeding:
             self._newest_ns = sample.time_ns
         return super()._in_order_of_time(sample)
+
+
+def _scaled(block: Block) -> Samples:
+    return np.ascontiguousarray(block.samples.T, dtype=np.float32) / np.float32(32768)

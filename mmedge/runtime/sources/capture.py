@@ -21,6 +21,9 @@ __all__ = ["Capture", "open_csi", "open_local", "open_url"]
 _POLL_NS = 100_000_000
 # By default V4L2's read waits for 10 s. OpenCV looks when it is loaded.
 _SELECT_TIMEOUT = ("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "2")
+# A camera that is gone is opened every second for months, and each failure would be three lines on
+# stderr; we say it once. OpenCV looks when it is loaded.
+_LOG_LEVEL = ("OPENCV_LOG_LEVEL", "ERROR")
 # Without these the first picture of a stream is a second old. OpenCV looks at each opening.
 _FFMPEG_OPTIONS = (
     "OPENCV_FFMPEG_CAPTURE_OPTIONS",
@@ -190,6 +193,7 @@ def open_csi(number: int, width: int | None, height: int | None, rate_hz: float 
 
 def _cv2() -> Any:
     os.environ.setdefault(*_SELECT_TIMEOUT)
+    os.environ.setdefault(*_LOG_LEVEL)
     return require("cv2", extra="opencv-headless|opencv", why="a camera")
 
 

@@ -337,7 +337,7 @@ def test_a_bug_in_the_watch_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     with Pipeline(linear_bundle(1), config=FAST) as pipeline:
         monkeypatch.setattr(pipeline._engine, "poll", fail)
-        wait_until(lambda: isinstance(pipeline.failure, ZeroDivisionError))
+        wait_until(lambda: isinstance(pipeline.monitor.failure, ZeroDivisionError))
 
 
 def test_a_wall_clock_that_jumps_changes_nothing_but_the_time_of_day(
