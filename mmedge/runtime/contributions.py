@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,12 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
+@lru_cache
 def coalitions(modalities: int) -> Bools:
     """Give the presence rows to ask the head for, bool ``[R, M]``.
 
     The full set first. Up to 4 modalities all ``2^M`` subsets; beyond, the full set, all
-    but one, the single ones.
+    but one, the single ones. The rows are not to be written to.
     """
     if modalities <= EXACT_UP_TO:
         return np.array(list(itertools.product((True, False), repeat=modalities)), dtype=bool)

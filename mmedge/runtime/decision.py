@@ -28,6 +28,7 @@ MAX_ROWS = 64
 """Rows of the fusion head per call: tokens are large, and a row a coalition are many."""
 
 Bools = NDArray[np.bool_]
+_EVERYTHING: Bools = np.ones((1, 1), dtype=bool)
 Fuse = Callable[[Arrays, Bools], Mapping[str, NDArray[np.generic]]]
 
 
@@ -54,8 +55,9 @@ def decide(
         ProofError: the head answers with NaN or infinity.
     """
     some = np.flatnonzero(presence.any(axis=1))
-    here = presence[some]
-    kept = {name: array[some] for name, array in embeddings.items()}
+    here, kept = presence, embeddings
+    if len(some) < len(presence):
+        here, kept = presence[some], {name: array[some] for name, array in embeddings.items()}
     answers = _ask(manifest, fuse, kept, here, explain) if len(some) else []
     if prompts is not None:
         chosen = match_prompts(prompts, kept, here, manifest.presence, fuse)
@@ -77,13 +79,15 @@ def _ask(
     manifest: Manifest, fuse: Fuse, embeddings: Arrays, presence: Bools, explain: bool
 ) -> list[dict[str, TaskPrediction]]:
     """Ask the head once per sample and coalition; a raw task is not explained."""
-    count = presence.shape[1]
     scored = {n: t for n, t in manifest.tasks.items() if not isinstance(t, Raw)}
-    rows = coalitions(count) if explain and scored else np.ones((1, count), dtype=bool)
-    asked = (presence[:, None] & rows).reshape(-1, count)
-    owners = np.arange(len(presence)).repeat(len(rows))
+    asked, rows = presence, _EVERYTHING
+    if explain and scored:
+        rows = coalitions(presence.shape[1])
+        asked = (presence[:, None] & rows).reshape(-1, presence.shape[1])
     raw = [name for name in manifest.tasks if name not in scored]
-    outputs = _fuse_in_parts(fuse, embeddings, asked, owners, {name: len(rows) for name in raw})
+    outputs = _fuse_in_parts(
+        fuse, embeddings, asked, len(rows), {name: len(rows) for name in raw}
+    )
     scores = {
         name: task_scores(task, outputs[name]).reshape(len(presence), len(rows), -1)
         for name, task in scored.items()
@@ -103,7 +107,7 @@ def _fuse_in_parts(
     fuse: Fuse,
     embeddings: Arrays,
     presence: Bools,
-    owners: NDArray[np.intp],
+    repeats: int,
     strides: Mapping[str, int],
 ) -> dict[str, NDArray[np.float32]]:
     """Run the head on rows that repeat samples, without ever holding all their copies.
@@ -111,16 +115,15 @@ def _fuse_in_parts(
     Of a task in ``strides`` only every so many rows are kept.
     """
     kept: dict[str, list[NDArray[np.float32]]] = {}
-    for begin in range(0, len(owners), MAX_ROWS):
+    for begin in range(0, len(presence), MAX_ROWS):
         rows = slice(begin, begin + MAX_ROWS)
-        outputs = fuse(
-            {name: array[owners[rows]] for name, array in embeddings.items()}, presence[rows]
-        )
+        owners = np.arange(len(presence))[rows] // repeats if repeats > 1 else rows
+        outputs = fuse({name: array[owners] for name, array in embeddings.items()}, presence[rows])
         refuse_nan(outputs)
         for task, output in outputs.items():
             stride = strides.get(task, 1)
-            kept.setdefault(task, []).append(output[-begin % stride :: stride].astype(np.float32))
-    return {task: np.concatenate(parts) for task, parts in kept.items()}
+            kept.setdefault(task, []).append(output[-begin % stride :: stride].astype(np.float32, copy=False))
+    return {task: p[0] if len(p) == 1 else np.concatenate(p) for task, p in kept.items()}
 
 
 def _answer(

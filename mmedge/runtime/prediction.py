@@ -112,8 +112,8 @@ def task_scores(task: Task, outputs: NDArray[np.generic]) -> Floats:
     values = outputs.astype(np.float64)
     if isinstance(task, Classification):
         values = values / task.temperature
-        weights = np.exp(values - values.max(axis=-1, keepdims=True))
-        return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+        weights = np.exp(values - np.maximum.reduce(values, axis=-1, keepdims=True))
+        return np.asarray(weights / np.add.reduce(weights, axis=-1, keepdims=True))
     if isinstance(task, (MultiLabel, Matching)):
         return np.asarray(0.5 * (1 + np.tanh(0.5 * values)))  # the logistic, without overflow
     return values if isinstance(task, Raw) else values * task.scale + task.offset
@@ -135,7 +135,7 @@ def read_task(
 ) -> TaskPrediction:
     """Read one sample's scores ``[K]``."""
     names = task_names(task)
-    table = dict(zip(names, map(float, scores), strict=True))
+    table: dict[str, float] = dict(zip(names, scores.tolist(), strict=True))
     label: str | None = None
     labels: tuple[str, ...] = ()
     if isinstance(task, Classification):

@@ -14,8 +14,8 @@ from mmedge.specs import Image, ImageQuality, Modality, Sound, SoundQuality
 
 __all__ = ["QualityWatch", "make_watch"]
 
-_STEP = 8
-"""Every so many rows and columns of a picture are looked at."""
+_LOOKED_AT = 32
+"""So many rows of a picture are looked at, or a few more, and columns as far apart."""
 _FULL_SCALE = 0.999
 
 
@@ -46,13 +46,17 @@ class _Pictures:
         assert isinstance(window.raw, Picture)
         pixels = window.raw.pixels
         newest = pixels[-1] if pixels.ndim == 4 else pixels
-        few = np.ascontiguousarray(newest[::_STEP, ::_STEP])
+        step = max(1, min(newest.shape[:2]) // _LOOKED_AT)
+        few = np.ascontiguousarray(newest[::step, ::step])
         complaints = []
-        if few.mean() < self._limits.dark:
+        values = few.reshape(-1).astype(np.float32)
+        mean = np.add.reduce(values) / np.float32(len(values))
+        if mean < self._limits.dark:
             complaints.append("dark")
-        if few.std() < self._limits.covered:
+        values -= mean
+        if np.dot(values, values) < self._limits.covered**2 * len(values):  # standard deviation
             complaints.append("covered")
-        seen = zlib.crc32(few.tobytes())
+        seen = zlib.crc32(few)
         if seen != self._seen or window.reset:
             self._seen, self._since_ns = seen, window.end_ns
         elif window.end_ns - self._since_ns >= self._limits.frozen_ms * NS_PER_MS:

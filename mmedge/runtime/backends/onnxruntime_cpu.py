@@ -55,6 +55,7 @@ class OnnxRuntimeCpu(Closing):
                 inputs=tuple(_spec(arg, what) for arg in session.get_inputs()),
                 outputs=tuple(_spec(arg, what) for arg in session.get_outputs()),
             )
+            self._names = [spec.name for spec in self._spec.outputs]
         except ValidationError as exc:
             raise ArtefactError(
                 f"{what} has inputs or outputs that no bundle holds: {first_complaint(exc)}"
@@ -75,15 +76,14 @@ class OnnxRuntimeCpu(Closing):
         if self._session is None:
             raise RuntimeError(f"{self._what} was closed; open it again to run it")
         check_feeds(self._what, self._spec, feeds)
-        names = [spec.name for spec in self._spec.outputs]
         batch = len(next(iter(feeds.values())))
         try:
-            arrays = self._session.run(names, dict(feeds))
+            arrays = self._session.run(self._names, feeds)
         except Exception as exc:  # its exceptions have no common base but this
             raise ArtefactError(
                 f"{self._what} fails on a batch of {batch}: {_reason(exc)}. Export it again."
             ) from exc
-        outputs = dict(zip(names, arrays, strict=True))
+        outputs = dict(zip(self._names, arrays, strict=True))
         check_results(self._what, self._spec, outputs, batch)
         return outputs
 

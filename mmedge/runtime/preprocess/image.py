@@ -53,7 +53,7 @@ class ImagePreprocessor:
     def __init__(self, name: str, spec: Image) -> None:
         self._name = name
         self._spec = spec
-        self._grey, self._resize = _library(spec)
+        self._grey, self._resize, self._swap = _library(spec)
 
     def __call__(self, raw: Pixels | Picture) -> dict[str, Pixels]:
         """Prepare one picture or clip.
@@ -87,7 +87,7 @@ class ImagePreprocessor:
             )
         picture = np.ascontiguousarray(rgb)
         if spec.colour == "grey":
-            picture = self._grey(picture if order == "rgb" else _swap(picture))
+            picture = self._grey(picture if order == "rgb" else self._swap(picture))
         if picture.shape[:2] != (height, width):
             picture = self._resize(picture, height, width)
         picture = picture.reshape(height, width, spec.channels)
@@ -97,7 +97,7 @@ class ImagePreprocessor:
             picture = _pad(picture, spec)
         # Filters treat channels alike, so their order is changed when the picture is small.
         if spec.colour not in ("grey", order):
-            return _swap(picture)
+            return self._swap(picture)
         # A copy even where nothing was done: the caller may reuse its frame buffer.
         return np.array(picture, dtype=np.uint8, order="C", copy=True)
 
@@ -168,16 +168,20 @@ def _pad(picture: Pixels, spec: Image) -> Pixels:
     return out
 
 
-_Grey = Callable[[Pixels], Pixels]
+_Filter = Callable[[Pixels], Pixels]
 _Resize = Callable[[Pixels, int, int], Pixels]
 
 
-def _library(spec: Image) -> tuple[_Grey, _Resize]:
-    """Choose the library whose filter the recipe names; its grey goes with it."""
+def _library(spec: Image) -> tuple[_Filter, _Resize, _Filter]:
+    """Choose the library whose filter the recipe names; its grey and its swap go with it."""
     if spec.filter.startswith("pillow-"):
-        return _pillow_grey, _pillow_resize(spec.filter)
+        return _pillow_grey, _pillow_resize(spec.filter), _swap
     cv2 = require("cv2", extra="opencv-headless|opencv", why=f"the resize filter '{spec.filter}'")
-    return lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), _cv2_resize(cv2, spec.filter)
+    return (
+        lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY),
+        _cv2_resize(cv2, spec.filter),
+        lambda picture: cv2.cvtColor(picture, cv2.COLOR_RGB2BGR),
+    )
 
 
 def _pillow_grey(rgb: Pixels) -> Pixels:

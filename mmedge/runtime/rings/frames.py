@@ -40,7 +40,7 @@ class FrameRing(Ring):
 
     def cut(self, place: tuple[int, ...]) -> Window | None:
         """Give the pictures of those capture times."""
-        with self._changed:
+        with self._lock:
             by_time = {frame.time_ns: frame for frame in self._frames}
             if len(place) != self._spec.frames or not set(place) <= set(by_time):
                 return None

@@ -51,7 +51,7 @@ class SignalRing(Ring):
 
     def cut(self, place: tuple[int, ...]) -> Window | None:
         """Cut the window that ends at ``place[0]``."""
-        with self._changed:
+        with self._lock:
             return self._cut(place[0], 0)
 
     def check(self, sample: Reading) -> None:

@@ -61,7 +61,7 @@ class SoundRing(Ring):
         if len(place) != 3:
             return None
         number, stop, end_ns = place
-        with self._changed:
+        with self._lock:
             run = next((run for run in self._runs if run.number == number), None)
             if run is None or run.stop < stop:
                 return None
