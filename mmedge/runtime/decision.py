@@ -54,24 +54,25 @@ def decide(
     Raises:
         ProofError: the head answers with NaN or infinity.
     """
-    some = np.flatnonzero(presence.any(axis=1))
+    told = presence.tolist()
+    some = [index for index, row in enumerate(told) if any(row)]
     here, kept = presence, embeddings
     if len(some) < len(presence):
         here, kept = presence[some], {name: array[some] for name, array in embeddings.items()}
-    answers = _ask(manifest, fuse, kept, here, explain) if len(some) else []
+    answers = _ask(manifest, fuse, kept, here, explain) if some else []
     if prompts is not None:
         chosen = match_prompts(prompts, kept, here, manifest.presence, fuse)
         for tasks, answer in zip(answers, chosen, strict=True):
             del tasks[prompts.task]
             if answer is not None:
                 tasks[prompts.task] = answer
-    by_row = dict(zip(some.tolist(), answers, strict=True))
+    by_row = dict(zip(some, answers, strict=True))
     return [
         Prediction(
             tasks=by_row.get(index, {}),
-            presence=dict(zip(manifest.presence, map(bool, row), strict=True)),
+            presence=dict(zip(manifest.presence, row, strict=True)),
         )
-        for index, row in enumerate(presence)
+        for index, row in enumerate(told)
     ]
 
 
@@ -85,9 +86,7 @@ def _ask(
         rows = coalitions(presence.shape[1])
         asked = (presence[:, None] & rows).reshape(-1, presence.shape[1])
     raw = [name for name in manifest.tasks if name not in scored]
-    outputs = _fuse_in_parts(
-        fuse, embeddings, asked, len(rows), {name: len(rows) for name in raw}
-    )
+    outputs = _fuse_in_parts(fuse, embeddings, asked, len(rows), {name: len(rows) for name in raw})
     scores = {
         name: task_scores(task, outputs[name]).reshape(len(presence), len(rows), -1)
         for name, task in scored.items()
@@ -116,13 +115,18 @@ def _fuse_in_parts(
     """
     kept: dict[str, list[NDArray[np.float32]]] = {}
     for begin in range(0, len(presence), MAX_ROWS):
-        rows = slice(begin, begin + MAX_ROWS)
-        owners = np.arange(len(presence))[rows] // repeats if repeats > 1 else rows
-        outputs = fuse({name: array[owners] for name, array in embeddings.items()}, presence[rows])
+        part, asked = embeddings, presence
+        if repeats > 1 or len(presence) > MAX_ROWS:
+            asked = presence[begin : begin + MAX_ROWS]
+            owners = np.arange(begin, begin + len(asked)) // repeats
+            part = {name: array[owners] for name, array in embeddings.items()}
+        outputs = fuse(part, asked)
         refuse_nan(outputs)
         for task, output in outputs.items():
             stride = strides.get(task, 1)
-            kept.setdefault(task, []).append(output[-begin % stride :: stride].astype(np.float32, copy=False))
+            kept.setdefault(task, []).append(
+                output[-begin % stride :: stride].astype(np.float32, copy=False)
+            )
     return {task: p[0] if len(p) == 1 else np.concatenate(p) for task, p in kept.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -111,9 +112,11 @@ def task_scores(task: Task, outputs: NDArray[np.generic]) -> Floats:
     """
     values = outputs.astype(np.float64)
     if isinstance(task, Classification):
-        values = values / task.temperature
-        weights = np.exp(values - np.maximum.reduce(values, axis=-1, keepdims=True))
-        return np.asarray(weights / np.add.reduce(weights, axis=-1, keepdims=True))
+        values /= task.temperature
+        values -= np.maximum.reduce(values, axis=-1, keepdims=True)
+        np.exp(values, out=values)
+        values /= np.add.reduce(values, axis=-1, keepdims=True)
+        return values
     if isinstance(task, (MultiLabel, Matching)):
         return np.asarray(0.5 * (1 + np.tanh(0.5 * values)))  # the logistic, without overflow
     return values if isinstance(task, Raw) else values * task.scale + task.offset
@@ -164,7 +167,8 @@ def refuse_nan(outputs: Mapping[str, NDArray[np.generic]]) -> None:
         ProofError: NaN or infinity in the output of a task.
     """
     for task, output in outputs.items():
-        if not np.isfinite(output).all():
+        # A sum in float64 of what is no wider than float32 ends only where a term does.
+        if not math.isfinite(np.add.reduce(output, axis=None, dtype=np.float64)):
             raise ProofError(
                 f"the model answers task {task!r} with NaN or infinity. Is the input in the range "
                 "that it was trained on? 'mmedge verify' tells whether the bundle is sound here."

@@ -16,6 +16,8 @@ __all__ = ["QualityWatch", "make_watch"]
 
 _LOOKED_AT = 32
 """So many rows of a picture are looked at, or a few more, and columns as far apart."""
+_EVERY_NS = 100 * NS_PER_MS
+"""From one look at a picture to the next, at least; in between the last verdict holds."""
 _FULL_SCALE = 0.999
 
 
@@ -41,8 +43,16 @@ class _Pictures:
         self._limits = limits
         self._seen = 0
         self._since_ns = 0
+        self._looked_ns: int | None = None
+        self._verdict: tuple[str, ...] = ()
 
     def __call__(self, window: Window) -> tuple[str, ...]:
+        last_ns = self._looked_ns
+        if window.reset or last_ns is None or window.end_ns - last_ns >= _EVERY_NS:
+            self._looked_ns, self._verdict = window.end_ns, self._look(window)
+        return self._verdict
+
+    def _look(self, window: Window) -> tuple[str, ...]:
         assert isinstance(window.raw, Picture)
         pixels = window.raw.pixels
         newest = pixels[-1] if pixels.ndim == 4 else pixels
@@ -56,7 +66,7 @@ class _Pictures:
         values -= mean
         if np.dot(values, values) < self._limits.covered**2 * len(values):  # standard deviation
             complaints.append("covered")
-        seen = zlib.crc32(few)
+        seen = zlib.crc32(few.data)
         if seen != self._seen or window.reset:
             self._seen, self._since_ns = seen, window.end_ns
         elif window.end_ns - self._since_ns >= self._limits.frozen_ms * NS_PER_MS:

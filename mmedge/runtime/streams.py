@@ -92,6 +92,8 @@ class StreamState:
 
     def keep(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         """Remember what the graph gave for the next window, and give its other outputs."""
+        if not self._specs:
+            return dict(outputs)
         self._arrays = {state.name: outputs[state.output] for state in self._specs}
         kept = {state.output for state in self._specs}
         return {name: array for name, array in outputs.items() if name not in kept}

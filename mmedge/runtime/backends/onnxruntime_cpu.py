@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -56,6 +57,7 @@ class OnnxRuntimeCpu(Closing):
                 outputs=tuple(_spec(arg, what) for arg in session.get_outputs()),
             )
             self._names = [spec.name for spec in self._spec.outputs]
+            self._wanted = {s.name: (np.dtype(s.dtype), s.shape[1:]) for s in self._spec.inputs}
         except ValidationError as exc:
             raise ArtefactError(
                 f"{what} has inputs or outputs that no bundle holds: {first_complaint(exc)}"
@@ -75,7 +77,8 @@ class OnnxRuntimeCpu(Closing):
         """
         if self._session is None:
             raise RuntimeError(f"{self._what} was closed; open it again to run it")
-        check_feeds(self._what, self._spec, feeds)
+        if not _fits(feeds, self._wanted):
+            check_feeds(self._what, self._spec, feeds)
         batch = len(next(iter(feeds.values())))
         try:
             arrays = self._session.run(self._names, feeds)
@@ -90,6 +93,19 @@ class OnnxRuntimeCpu(Closing):
     def close(self) -> None:
         """Give the session's memory back."""
         self._session = None
+
+
+def _fits(feeds: Arrays, wanted: Mapping[str, tuple[np.dtype[Any], tuple[int | str, ...]]]) -> bool:
+    """Tell in a few microseconds whether `check_feeds` would find nothing."""
+    batch = next((array.shape[:1] for array in feeds.values()), ())
+    return (
+        feeds.keys() == wanted.keys()
+        and batch not in ((), (0,))
+        and all(
+            feeds[name].dtype == dtype and feeds[name].shape == batch + rest
+            for name, (dtype, rest) in wanted.items()
+        )
+    )
 
 
 def check_feeds(what: str, spec: GraphSpec, feeds: Arrays) -> None:

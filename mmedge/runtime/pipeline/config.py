@@ -66,7 +66,8 @@ class LiveConfig:
         events: from scores to events.
         hang_ms: an encoder that takes longer is abandoned and begun anew.
         queue: predictions that a sink may lie behind before it loses the oldest.
-        threads: CPU threads inside one operator; ``None`` leaves it to the backend.
+        threads: CPU threads inside one operator; ``None`` gives every graph one, or as many as
+            the backend likes where a run would take more than 5 ms.
     """
 
     fuse: str = "each"

@@ -28,6 +28,7 @@ from mmedge.runtime.rings import make_ring
 __all__ = ["Engine", "Journal"]
 
 _MAX_HUNG = 3
+_SLOW_MS = 5.0
 
 
 class Journal(Protocol):
@@ -79,7 +80,7 @@ class Engine:
         self._journal = journal
         self._clock = clock
         self.predictor = Predictor(
-            bundle, backend=backend, plan=plan, threads=config.threads, spin=False
+            bundle, backend=backend, plan=plan, threads=config.threads or 1, spin=False
         )
         self.rings = {
             name: make_ring(name, modality, consecutive=name in bundle.manifest.states)
@@ -99,6 +100,19 @@ class Engine:
     def next(self) -> int:
         """Number of the next prediction."""
         return self._fuser.next
+
+    def warm_up(self) -> None:
+        """Run every graph, and give one that is slow more threads, unless it is said how many.
+
+        Where one thread is fast enough, handing parts to others costs more than it saves.
+        """
+        took_ms = self.predictor.warm_up()
+        if self._config.threads is None and self.predictor.kind == "cpu":
+            slow = [name for name, each_ms in took_ms.items() if each_ms > _SLOW_MS]
+            for name in slow:
+                self.predictor.reopen(name, threads=None)
+            if slow:
+                self.predictor.warm_up()
 
     def start(self, first: int = 0) -> None:
         """Begin to encode what comes into the rings; ``first`` numbers the first prediction."""

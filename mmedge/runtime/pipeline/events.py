@@ -136,6 +136,10 @@ class EventTracker:
         for name, score in known.values.items():
             if name in background:
                 continue
+            label = known.labels.get(name)
+            if label is not None and not label.active and score < self._config.begin:
+                label.beyond_ns = None  # as it is with most labels, most of the time
+                continue
             what = self._step(known, name)
             if what is not None:
                 events.append(_event(task, name, what, time_ns, score))

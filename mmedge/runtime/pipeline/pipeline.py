@@ -128,7 +128,7 @@ class Pipeline(Closing):
         for source in self._sources:
             source.start()  # a device takes a while: meanwhile the graphs warm up
         if self._predicts:
-            self._engine.predictor.warm_up()
+            self._engine.warm_up()
             self._engine.start()
         self.monitor.start()
 
@@ -198,7 +198,7 @@ class Pipeline(Closing):
         try:
             if self._prompts is not None:
                 engine.set_prompts(*self._prompts)
-            engine.predictor.warm_up()
+            engine.warm_up()
         except BaseException:
             engine.close()
             raise
@@ -232,8 +232,7 @@ class Pipeline(Closing):
     @property
     def ended(self) -> bool:
         """Whether every source has come to its natural end."""
-        states = [source.status().state for source in self._sources]
-        return bool(states) and all(state == "ended" for state in states)
+        return bool(self._sources) and all(source.ended for source in self._sources)
 
     @property
     def fault(self) -> MmedgeError | None:

@@ -90,7 +90,7 @@ class SourceSupervisor:
 
     def poll(self) -> None:
         """Leave a life that hangs, and begin another; called some times a second."""
-        if self._stopped.is_set() or self._status.state == "ended":
+        if self._stopped.is_set() or self.ended:
             return
         with self._lock:
             silent_ms = (self._clock() - self._active_ns) / 1e6
@@ -99,6 +99,11 @@ class SourceSupervisor:
                 return
             self._say("stalled", f"hangs for {silent_ms / 1000:.1f} s")
         self._begin()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it came to its natural end."""
+        return self._status.state == "ended"
 
     def status(self) -> SourceStatus:
         """Tell how it is."""
