@@ -19,9 +19,11 @@ from mmedge.runtime.sources.microphone_child import HEADER
 
 __all__ = ["MicrophoneProcess"]
 
-# Isolated from the folder and the environment; packages are those that the parent sees.
+# Isolated from the folder and the environment; packages are those that the parent sees. The
+# standard library comes first: while OpenCV is being imported in another thread, its own
+# folder stands on the parent's path, and in it a package called typing.
 BOOTSTRAP = (
-    "import json, runpy, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
+    "import json, runpy, sys; sys.path += json.loads(sys.argv.pop(1)); "
     "runpy.run_path(sys.argv.pop(1), run_name='__main__')"
 )
 
@@ -42,7 +44,7 @@ class MicrophoneProcess(Closing):
         self._pending = bytearray()
         arguments = [json.dumps(sys.path), microphone_child.__file__, json.dumps(dict(request))]
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", BOOTSTRAP, *arguments],
+            [sys.executable, "-I", "-S", "-c", BOOTSTRAP, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # ALSA and PortAudio write their doubts there
@@ -75,12 +77,19 @@ class MicrophoneProcess(Closing):
                 return None
             part = os.read(self._output, 2**16)
             if not part:
-                raise SourceError(f"{self._what}: its process has ended unexpectedly")
+                raise SourceError(f"{self._what}: its process has ended unexpectedly{self._how()}")
             self._pending += part
         kind, payload = message
         if kind == b"E":
             raise _error(self._what, **json.loads(payload))
         return kind, payload
+
+    def _how(self) -> str:
+        """Tell the exit code, or the signal as a negative number; the pipe closes just before."""
+        try:
+            return f" (exit code {self._process.wait(0.2)})"
+        except subprocess.TimeoutExpired:
+            return ""
 
     def _next_message(self) -> tuple[bytes, bytes] | None:
         if len(self._pending) < HEADER.size:
