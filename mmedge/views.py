@@ -199,8 +199,10 @@ def show_predictions(predictions: Iterable[FilePrediction]) -> None:
     """Print one line per window as it comes."""
     for each in predictions:
         line = f"{each.end_ns / 1e9:7.2f} s  "
-        if each.prediction.nothing_present:
-            _out.print(f"{line}nothing present", highlight=False, soft_wrap=True)
+        if not each.prediction.tasks:
+            here = [name for name, there in each.prediction.presence.items() if there]
+            what = f"no answer to {', '.join(here)} alone" if here else "nothing present"
+            _out.print(f"{line}{what}", highlight=False, soft_wrap=True)
         for name, task in each.prediction.tasks.items():
             shares = "  ".join(f"{k} {v:+.2f}" for k, v in task.contributions.items())
             alarm = f"  [red]conflict {task.conflict:.2f}[/]" if task.conflict > 0.5 else ""

@@ -56,6 +56,18 @@ def test_a_terminal_shows_how_far_predictions_into_a_file_are(screen: Screen) ->
     assert list(given) == []
 
 
+def test_without_an_answer_it_says_what_there_was(screen: Screen) -> None:
+    shown = screen("_out", False)
+    views.show_predictions(predictions())
+    alone = Prediction(tasks={}, presence={"photo": False, "caption": True})
+    views.show_predictions([FilePrediction(0, 0, alone)])
+    assert shown.getvalue().splitlines() == [
+        "   1.00 s  nothing present",
+        "   1.25 s  nothing present",
+        "   0.00 s  no answer to caption alone",
+    ]
+
+
 def test_the_wait_ends_where_a_terminal_shows_the_predictions_themselves(screen: Screen) -> None:
     screen("_out", True)
     shown = screen("_err", True)

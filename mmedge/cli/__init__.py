@@ -142,7 +142,7 @@ def export(
     if as_json:
         typer.echo(json.dumps({"bundle": str(out), "parity": exported.parity.to_json()}))
     else:
-        views.show_parity(exported.parity, title=f"{out}: parity with torch")
+        views.show_parity(exported.parity, title=f"{out}: parity with the trained model")
 
 
 @app.command()

@@ -59,6 +59,7 @@ class Draft:
         self._files: dict[str, bytes] = {}
         self._graphs: dict[str, tuple[FileRef, GraphSpec]] = {}
         self._tokenizers: dict[str, FileRef] = {}
+        self._plans: dict[str, Plan] = {}
         self.modalities = {name: self._adopt(name, m) for name, m in recipe.modalities.items()}
         self.preprocessors: dict[str, Preprocessor] = {
             # From the recipe's own, so that a complaint names the user's tokenizer file.
@@ -143,6 +144,24 @@ class Draft:
         self._files[ref.name] = bundle.read(ref)
         self._graphs[name] = (ref, bundle.manifest.graphs[name])
 
+    def keep_plans(self, bundle: Bundle) -> list[str]:
+        """Take an existing bundle's other plans over, but for the part that is replaced.
+
+        Returns:
+            What the user has to know of each.
+        """
+        only = self._config.only
+        for name, plan in bundle.manifest.plans.items():
+            if name != "fp32":
+                graphs = {part: ref for part, ref in plan.graphs.items() if part != only}
+                self._files |= {ref.name: bundle.read(ref) for ref in graphs.values()}
+                self._plans[name] = plan.model_copy(update={"graphs": graphs})
+        return [
+            f"plan {name} has the new {only} in float32; what accuracy was measured in it was "
+            "the old one's: calibrate again"
+            for name in self._plans
+        ]
+
     def unproven(self) -> Bundle:
         """Put the graphs together in memory, to prove them; golden samples are not there yet."""
         nothing = GoldenRef(file=self._file("golden", ".npz", b""), samples=1, source="seeded")
@@ -162,6 +181,7 @@ class Draft:
 
     def _bundle(self, golden: GoldenRef, reports: dict[str, FileRef]) -> Bundle:
         recipe = self._recipe
+        exported = {name: ref for name, (ref, _) in self._graphs.items()}
         manifest = Manifest(
             mmedge_schema=SCHEMA,
             name=recipe.name or _name_of(self._config.out),
@@ -177,12 +197,11 @@ class Draft:
                 if recipe.states(name)
             },
             plans={
-                "fp32": Plan(
-                    precision="fp32",
-                    target="any",
-                    graphs={name: ref for name, (ref, _) in self._graphs.items()},
-                    tolerances=FP32,
-                )
+                "fp32": Plan(precision="fp32", target="any", graphs=exported, tolerances=FP32),
+                **{
+                    name: plan.model_copy(update={"graphs": {**exported, **plan.graphs}})
+                    for name, plan in self._plans.items()
+                },
             },
             tokenizers=self._tokenizers,
             golden=golden,

@@ -54,9 +54,7 @@ def export_bundle(
     kept = _kept(draft, recipe, config)
     on_stage("weights")
     notes = fill(recipe, config.weights)
-    if kept is not None and len(kept.manifest.plans) > 1:
-        others = [name for name in kept.manifest.plans if name != "fp32"]
-        notes.append(f"plans {', '.join(others)} held the old {config.only}: calibrate again")
+    notes += draft.keep_plans(kept) if kept is not None else []
     on_stage("samples")
     proof_raws, shipped_raws = draft.samples()
     reference, absent_notes = draft.reference(proof_raws)

@@ -1,4 +1,4 @@
-"""The trained torch model, run at every point of the data's way: what graphs are held against."""
+"""The trained model, run at every point of the data's way: what graphs are held against."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Array = NDArray[np.generic]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The torch modules that the graphs were made from, by modality, and the head."""
+    """What the graphs were made from: torch modules or ONNX files by modality, and the head."""
 
     encoders: Mapping[str, EncoderGraph]
     fusion: FusionGraph

@@ -1,10 +1,10 @@
-"""Golden samples: inputs, and what the trained torch model made of them at every point.
+"""Golden samples: inputs, and what the trained model made of them at every point.
 
 The file is a numpy archive without pickle. Its keys:
 
 | key | holds |
 |---|---|
-| ``raw/MODALITY/I`` | sample I before preprocessing: uint8 picture, float32 sound, or text |
+| ``raw/MODALITY/I`` | sample I as it came: uint8 picture, float32 sound or signal, or text |
 | ``rate/MODALITY/I`` | the sound's sample rate, Hz |
 | ``input/MODALITY/TENSOR`` | ``[S, ...]`` what the encoder's graph takes |
 | ``front_end/MODALITY`` | ``[S, ...]`` what its front-end makes of it |

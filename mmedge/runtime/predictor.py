@@ -75,7 +75,7 @@ class Predictor(Closing):
                 f"the bundle has no plan {plan!r}; it has {', '.join(manifest.plans)}"
             )
         if prompts is None and template != "{}":
-            raise ConfigError(f"a template, {template!r}, needs prompts to stand around")
+            raise ConfigError("a template needs prompts to stand around; give some")
         self.bundle = bundle
         self.backend = backend
         self.plan = plan

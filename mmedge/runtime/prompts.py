@@ -151,8 +151,13 @@ def _check(texts: Sequence[str], templates: Sequence[str]) -> None:
     for template in templates:
         if template.count("{}") != 1:
             raise ConfigError(f"the template {template!r} needs one {{}} where the prompt goes")
-    if not texts or not all(text.strip() for text in texts):
-        raise ConfigError("prompts must be texts that are not empty, and at least one")
+    if not all(text.strip() for text in texts):
+        raise ConfigError("a prompt is empty; give texts that say something")
+    if len(texts) < 2:
+        raise ConfigError(
+            f"among {len(texts)} prompts there is nothing to choose: give two or more. Whether one "
+            "text fits, the task itself says, where the text is given as its modality"
+        )
     if len(texts) * len(templates) > MAX_PROMPTS:
         times = f" in {len(templates)} templates" if len(templates) > 1 else ""
         raise ResourceError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -34,9 +35,10 @@ class Windowed(Spec):
     def _check_window(self) -> Self:
         for field in ("window_ms", "hop_ms"):
             if self.rate_hz * getattr(self, field) % 1000:
+                step_ms = 1000 // math.gcd(self.rate_hz, 1000)
                 raise ValueError(
                     f"{field}={getattr(self, field)} at rate_hz={self.rate_hz} is not a whole "
-                    "number of samples; choose another length"
+                    f"number of samples; give a multiple of {step_ms}"
                 )
         if self.hop_ms > self.window_ms:
             raise ValueError(

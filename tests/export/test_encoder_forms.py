@@ -18,7 +18,7 @@ from torch import nn  # noqa: E402
 from mmedge.export import Encoder  # noqa: E402
 from mmedge.proof.trust import load_golden  # noqa: E402
 from mmedge.runtime.predictor import Predictor  # noqa: E402
-from mmedge.specs import Image, LogMel, Sound, Text  # noqa: E402
+from mmedge.specs import Image, LogMel, Signal, Sound, Text  # noqa: E402
 from tests.export.recipes import (  # noqa: E402
     PIXELS,
     TOKENIZER,
@@ -172,6 +172,36 @@ def test_an_optional_mask_is_given_and_other_options_are_left_alone(tmp_path: Pa
         feeds = _batch(predictor.prepare("hint", "odd even"))
         (came,) = predictor.encode("hint", feeds).values()
     np.testing.assert_allclose(came[0], (table[3] + table[2]) / 2, atol=1e-6)
+
+
+class Recurrent(nn.Module):
+    """A recurrent network that begins anew in every window, and gives its last state."""
+
+    def __init__(self, kind: Any, batch_first: bool) -> None:
+        super().__init__()
+        self.net = kind(2, 4, batch_first=batch_first)
+        self.batch_first = batch_first
+
+    def forward(self, x: Any) -> Any:
+        last = self.net(x if self.batch_first else x.transpose(0, 1))[1]
+        return (last[0] if isinstance(last, tuple) else last)[0]
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM, nn.RNN])
+def test_a_recurrent_encoder_without_state_keeps_its_batch_free(
+    kind: Any, batch_first: bool, tmp_path: Path
+) -> None:
+    imu = Signal(channels=2, rate_hz=50, window_ms=200, hop_ms=100)
+    encoder = Recurrent(kind, batch_first)
+    made = export_to(tmp_path, one_picture(encoder, Head(), modalities={"camera": imu}))
+    assert made.parity.passed
+    (embedding,) = made.bundle.manifest.graphs["camera"].outputs
+    assert embedding.shape == ("batch", 4)
+    windows = np.random.default_rng(0).normal(size=(7, 10, 2)).astype(np.float32)
+    with Predictor(made.bundle) as predictor, torch.no_grad():
+        (came,) = predictor.encode("camera", {"values": windows}).values()
+        np.testing.assert_allclose(came, encoder(torch.from_numpy(windows)), atol=1e-5)
 
 
 def test_two_cameras_are_two_modalities(tmp_path: Path) -> None:

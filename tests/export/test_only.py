@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from mmedge import Classification, open_bundle  # noqa: E402
+from mmedge.bundle import file_ref  # noqa: E402
 from mmedge.errors import ConfigError, MmedgeError, ProofError  # noqa: E402
 from mmedge.export import ExportConfig, Exported, Fusion, Recipe, export_bundle  # noqa: E402
 from tests.export.recipes import Flat, Head, one_picture  # noqa: E402
@@ -58,6 +60,25 @@ def test_a_new_head_goes_out_and_the_encoder_keeps_its_bytes(bundle: Path) -> No
     assert after.plans["fp32"].graphs["fusion"] != before.plans["fp32"].graphs["fusion"]
     assert after.weights_sha256 != before.weights_sha256
     open_bundle(bundle).check()
+
+
+def test_another_plan_keeps_its_files_and_takes_the_new_head_as_it_is(bundle: Path) -> None:
+    fp32 = open_bundle(bundle).manifest.plans["fp32"]
+    lower = {name: file_ref(f"{name}-int8", ".onnx", name.encode()) for name in fp32.graphs}
+    for name, ref in lower.items():
+        (bundle / ref.name).write_bytes(name.encode())
+    plan = fp32.model_copy(update={"precision": "int8", "target": "cpu", "graphs": lower})
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    manifest["plans"]["int8"] = json.loads(plan.model_dump_json())
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    made = export(bundle, head=0.3, only="fusion")
+    plans = open_bundle(bundle).manifest.plans
+    assert plans["int8"].graphs["camera"] == lower["camera"]
+    assert plans["int8"].graphs["fusion"] == plans["fp32"].graphs["fusion"]
+    assert plans["fp32"].graphs["fusion"] != fp32.graphs["fusion"]
+    assert (bundle / lower["camera"].name).read_bytes() == b"camera"
+    assert not (bundle / lower["fusion"].name).exists()
+    assert any("plan int8 has the new fusion in float32" in note for note in made.parity.notes)
 
 
 def refused(bundle: Path, error: type[MmedgeError], words: str, changed: Recipe, only: str) -> None:

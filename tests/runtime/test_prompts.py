@@ -73,9 +73,10 @@ def test_the_pairs_softmax_is_the_answer_and_each_prompt_is_encoded_once(
 def test_the_template_goes_around_every_prompt(
     manifest: Manifest, preprocessors: dict[str, Preprocessor]
 ) -> None:
-    prompts = make_prompts(["odd"], "small {} prime", manifest, preprocessors, Model().encode)
-    assert prompts.texts == ("odd",)
-    assert prompts.embeddings["hint"].tolist() == [[3.0]]
+    texts = ["odd", "odd prime"]
+    prompts = make_prompts(texts, "small {} prime", manifest, preprocessors, Model().encode)
+    assert prompts.texts == ("odd", "odd prime")
+    assert prompts.embeddings["hint"].tolist() == [[3.0], [4.0]]
 
 
 def test_a_prompt_in_several_templates_has_the_mean_of_their_logits(
@@ -154,7 +155,7 @@ def test_prompts_may_be_set_while_other_threads_predict(matching: Bundle) -> Non
 def test_a_template_without_prompts_is_refused(matching: Bundle) -> None:
     with pytest.raises(ConfigError, match="needs prompts to stand around"):
         Predictor(matching, template="a {}")
-    with pytest.raises(ConfigError, match="at least one"):
+    with pytest.raises(ConfigError, match="nothing to choose"):
         Predictor(matching, prompts=[])
 
 
@@ -190,16 +191,17 @@ def test_an_answer_that_is_no_number_is_refused() -> None:
 @pytest.mark.parametrize(
     "case",
     [
-        ([], "{}", ConfigError, "at least one"),
-        (["odd", " "], "{}", ConfigError, "not empty"),
+        ([], "{}", ConfigError, "among 0 prompts there is nothing to choose"),
+        (["odd"], "{}", ConfigError, "among 1 prompts there is nothing to choose: give two"),
+        (["odd", " "], "{}", ConfigError, "a prompt is empty"),
         (["odd", "odd"], "{}", ConfigError, "'odd' is given twice"),
-        (["odd"], "a digit", ConfigError, "needs one {} where the prompt goes"),
-        (["odd"], "{} {}", ConfigError, "needs one {} where the prompt goes"),
-        (["odd"], [], ConfigError, "no template is given"),
-        (["odd"], ["{}", "{}"], ConfigError, "the template '{}' is given twice"),
+        (["odd", "even"], "a digit", ConfigError, "needs one {} where the prompt goes"),
+        (["odd", "even"], "{} {}", ConfigError, "needs one {} where the prompt goes"),
+        (["odd", "even"], [], ConfigError, "no template is given"),
+        (["odd", "even"], ["{}", "{}"], ConfigError, "the template '{}' is given twice"),
         ("odd", "{}", ConfigError, "a list of texts, not the one text 'odd'"),
         ([f"{i}" for i in range(501)], ["{}", "a {}"], ResourceError, "501 prompts in 2 templates"),
-        (["odd " * 20], "{}", ConfigError, r"longer than the encoder of 'hint' reads \(8 tokens"),
+        (["odd", "odd " * 20], "{}", ConfigError, r"encoder of 'hint' reads \(8 tokens"),
         ([f"{i}" for i in range(10_000)], "{}", ResourceError, "10000 prompts are more than 1000"),
     ],
 )

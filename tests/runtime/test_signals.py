@@ -11,7 +11,7 @@ from mmedge.errors import ConfigError, SourceError
 from mmedge.runtime.clips import kind_of, read_signal
 from mmedge.runtime.preprocess import make_preprocessor
 from mmedge.runtime.windows import iter_windows
-from mmedge.specs import Signal
+from mmedge.specs import Signal, Sound
 
 SPEC = Signal(channels=2, rate_hz=100, window_ms=100, hop_ms=50)
 
@@ -120,5 +120,8 @@ def test_the_predictor_takes_exactly_one_window() -> None:
 
 
 def test_rates_that_do_not_divide_are_refused_when_declared() -> None:
-    with pytest.raises(ValueError, match="not a whole number of samples"):
+    with pytest.raises(ValueError, match="not a whole number of samples; give a multiple of 1000"):
         Signal(channels=1, rate_hz=333, window_ms=100, hop_ms=50)
+    with pytest.raises(ValueError, match=r"hop_ms=250 at rate_hz=22050 .* a multiple of 20"):
+        Sound(rate_hz=22_050, window_ms=1000, hop_ms=250)
+    assert Sound(rate_hz=22_050, window_ms=1000, hop_ms=240).samples == 22_050
