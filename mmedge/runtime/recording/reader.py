@@ -94,7 +94,10 @@ class Recording:
     def _pictures(self, part: Part) -> Iterator[Frame]:
         rows = self._times(part, 1)
         with closing(self._decode(part.media, "image")) as frames:
-            for (time_ns,), frame in zip(rows, frames, strict=False):
+            for (time_ns,) in rows:
+                frame = next(frames, None)
+                if frame is None:
+                    return self._cut_off(part)
                 if (frame.height, frame.width) != (part.height, part.width):
                     raise ArtefactError(
                         f"{self.path / part.media}: a picture is {frame.width}x{frame.height}, "
@@ -116,10 +119,15 @@ class Recording:
                 while len(waiting) < count:
                     piece = next(pieces, None)
                     if piece is None:
-                        return  # cut off: the rest was never written
+                        return self._cut_off(part)
                     waiting = np.concatenate([waiting, piece])
                 yield Block(time_ns, waiting[:count], part.rate_hz, run, index)
                 waiting = waiting[count:]
+
+    def _cut_off(self, part: Part) -> None:
+        """Accept that what the times tell of was never written, in a recording cut off."""
+        if self.header.complete:
+            raise SourceError(f"{self.path / part.media} is damaged: it ends too early")
 
     def _piece(self, part: Part, frame: Any) -> npt.NDArray[np.int16]:
         came = (frame.format.name, frame.sample_rate, frame.layout.nb_channels)
@@ -201,8 +209,8 @@ def _only_stream(container: Any, path: Path, kind: str) -> Any:
     if codec is None or codec.name not in _CODECS[kind]:
         came = "several streams or none" if codec is None else codec.name
         raise ArtefactError(f"{path} holds {came}, and not one {_CODECS[kind][0]} stream")
-    if kind == "image":
-        codec.options = {"max_pixels": str(MAX_PIXELS)}
+    # Sound with a wrong checksum is an error. FFmpeg mends such a picture and does not tell.
+    codec.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "crccheck+explode"}
     return container.streams[0]
 
 

@@ -23,6 +23,8 @@ __all__ = ["LinesWriter", "LogWriter", "PicturesWriter", "SoundWriter", "TrackWr
 
 _MS = Fraction(1, 1000)
 _CLUSTER_MS = 1000
+_SLICED = 16
+"""Rows and columns of a picture that FFV1 can cut into slices."""
 
 
 class Writer(Closing):
@@ -150,7 +152,8 @@ class PicturesWriter(_MediaWriter):
         self._stream.pix_fmt = "bgr0" if self._lossless else "yuvj444p"
         self._stream.codec_context.time_base = _MS
         if self._lossless:
-            self._stream.options = {"level": "3", "slices": "4", "slicecrc": "1"}
+            slices = "4" if min(height, width) >= _SLICED else "1"
+            self._stream.options = {"level": "3", "slices": slices, "slicecrc": "1"}
         else:
             self._stream.options = {"qmin": "3", "qmax": "3"}
         self._parts.append(
