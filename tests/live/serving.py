@@ -86,7 +86,8 @@ class Serving(Closing):
             if wanted(row):
                 return row
         last = self.rows[-1] if self.rows else None
-        raise AssertionError(f"not within {timeout_s} s; last {last}; it said: {self.said}")
+        ended = f"it ended with {self._process.poll()}; " if self._process.poll() else ""
+        raise AssertionError(f"{ended}not within {timeout_s} s; last {last}; said: {self.said}")
 
     def until_present(self, *names: str, timeout_s: float = 20.0) -> Row:
         """Wait for a prediction that rests on these, at least."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from mmedge.runtime.sources.camera import Camera, CameraConfig
 from tests.live import rtsp
 from tests.live.clock import seen_ns
 from tests.live.rtsp import RtspServer
+from tests.live.serving import Serving
 
 pytestmark = pytest.mark.live
 
@@ -189,3 +191,12 @@ def test_opening_and_closing_leaves_nothing_behind(server: RtspServer, opener: O
         once()
     assert held() == before
     assert threading.active_count() == threads
+
+
+def test_one_stream_feeds_camera_and_microphone_of_a_running_serve(server: RtspServer) -> None:
+    address = server.url()
+    with Serving("--stream", address, environment=os.environ, prefix=()) as serving:
+        rows = [serving.until_present("camera", "mic") for _ in range(20)]
+        assert serving.end() == 0
+    assert all(row["aligned"] for row in rows)
+    assert "richtig" not in serving.said + "".join(serving.lines)

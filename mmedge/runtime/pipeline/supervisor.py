@@ -26,7 +26,7 @@ __all__ = ["SourceSupervisor"]
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 0.7
 _MAX_HUNG = 2
 _OPENING_MS = 15_000
 _MARGIN_MS = 500
