@@ -12,9 +12,6 @@ from pathlib import Path
 from mmedge._closing import Closing
 from mmedge.errors import ConfigError
 
-if sys.platform != "win32":
-    import fcntl
-
 __all__ = ["RotatedFile", "repair_tail"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -176,6 +173,8 @@ def _write_all(handle: int, block: bytes) -> None:
 def _lock(handle: int, path: Path) -> None:
     """Hold the file against a second writer, as long as the handle is open."""
     if sys.platform != "win32":
+        import fcntl
+
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
