@@ -14,6 +14,7 @@ from rich.text import Text
 from mmedge.errors import ConfigError
 from mmedge.runtime.pipeline.status import Status
 from mmedge.runtime.pipeline.tick import Event, Tick
+from mmedge.runtime.sinks.held_log import HeldLog
 from mmedge.runtime.sinks.late import LateError
 from mmedge.runtime.sinks.terminal_view import View, draw, event_line, summary_line
 from mmedge.runtime.sinks.text import clean
@@ -53,6 +54,7 @@ class Screen(Console):
 class Terminal:
     """Draws the newest prediction and the state on the whole screen, which comes back at `close`.
 
+    Messages of the log that would go to the terminal meanwhile are held, and told then.
     Where the console is no terminal (a pipe, a log), it writes lines instead. A terminal
     that has gone is told with the next prediction.
 
@@ -80,6 +82,7 @@ class Terminal:
         self._status: Status | None = None
         self._due_ns = clock()
         self._live: Live | None = None
+        self._held = HeldLog()
 
     def emit(self, tick: Tick) -> None:
         """Remember the prediction, and draw if it is time.
@@ -106,7 +109,10 @@ class Terminal:
             live, self._live = self._live, None
 
             def leave() -> None:
-                live.stop()
+                try:
+                    live.stop()
+                finally:
+                    self._held.end()
                 for utc_ns, event in list(self._events)[-5:]:
                     self._write(event_line(utc_ns, event))
 
@@ -132,7 +138,9 @@ class Terminal:
             return
         self._due_ns = now_ns + round(1e9 / self._config.draws_hz)
         live = self._live = self._live or self._begin()
-        view = View(tick=self._tick, status=self._status, events=self._events)
+        view = View(
+            tick=self._tick, status=self._status, events=self._events, message=self._held.newest
+        )
         lines = draw(view, self._console.width, self._console.height)
         live.update(Text("\n", no_wrap=True).join(lines), refresh=True)
 
@@ -150,6 +158,7 @@ class Terminal:
         except OSError:
             self._console.clear_live()
             raise
+        self._held.begin()
         return live
 
     def _write(self, line: str) -> None:

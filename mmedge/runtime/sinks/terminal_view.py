@@ -28,6 +28,7 @@ class View:
     tick: Tick | None
     status: Status | None
     events: Sequence[tuple[int, Event]]
+    message: str = ""
 
 
 def draw(view: View, width: int, height: int) -> list[Text]:
@@ -36,6 +37,8 @@ def draw(view: View, width: int, height: int) -> list[Text]:
     What is wrong comes first where there is not room for all; the bars get what is left.
     """
     state = [] if view.status is None else _state(view.status, view.tick)
+    if view.message:
+        state.append(Text(f"log  {clean(view.message)}", "yellow", no_wrap=True))
     head = [_head(view)]
     fixed = len(head) + len(state) + 1 + MIN_EVENTS
     bars = [] if view.tick is None else _bars(view.tick, width, max(2, height - fixed))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import time
 
 import pytest
@@ -191,6 +192,39 @@ def test_a_terminal_that_has_gone_is_told_until_it_comes_back() -> None:
     sink.emit(make_tick(10))
     assert out.getvalue().count("640x480 MJPG") == 1  # the newest, and not all that waited
     sink.close()
+
+
+class Tty(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_messages_wait_until_the_screen_is_given_back() -> None:
+    clock, stderr, to_file = HandClock(), Tty(), io.StringIO()
+    root = logging.getLogger()
+    handlers = [logging.StreamHandler(stderr), logging.StreamHandler(to_file)]
+    for handler in handlers:
+        root.addHandler(handler)
+    try:
+        sink, out = on_a_terminal(clock)
+        logging.getLogger("mmedge").warning("before")
+        sink.show(make_status())
+        for number in range(300):
+            logging.getLogger("mmedge").warning("camera %d is gone", number)
+        clock.forward(1)
+        sink.emit(make_tick(0))
+        assert stderr.getvalue() == "before\n"
+        assert to_file.getvalue().count("is gone") == 300
+        assert "log  camera 299 is gone" in out.getvalue()
+        sink.close()
+        logging.getLogger("mmedge").warning("after")
+        told = stderr.getvalue().splitlines()
+        assert told[:2] == ["before", "camera 100 is gone"]  # the newest 200
+        assert told[-2:] == ["camera 299 is gone", "after"]
+        assert [each for each in root.handlers if each in handlers] != []
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
 
 
 def test_a_drawing_costs_little() -> None:
