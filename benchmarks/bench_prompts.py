@@ -31,10 +31,10 @@ class Counting(Predictor):
 
     runs: list[str]
 
-    def encode(self, modality: str, arrays: Any) -> dict[str, Any]:
+    def encode(self, modality: str, arrays: Any, **state: Any) -> dict[str, Any]:
         """Note the modality, then encode."""
         self.runs.append(modality)
-        return super().encode(modality, arrays)
+        return super().encode(modality, arrays, **state)
 
 
 def milliseconds(call: Callable[[], object]) -> float:
