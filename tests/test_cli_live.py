@@ -139,6 +139,18 @@ def test_serve_writes_one_line_of_json_per_prediction(mmedge: Run) -> None:
     assert "even" not in err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_a_reader_that_has_enough_ends_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mmedge", "serve", "--play", str(CLIP), "--loop", "--json"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as served:
+        assert served.stdout is not None
+        assert json.loads(served.stdout.readline())["number"] == 0
+        served.stdout.close()
+        assert served.wait(20) == 0
+
+
 def test_record_says_what_it_kept_and_serve_predicts_it_again(mmedge: Run) -> None:
     code, out, err = mmedge("record", "-o", "a.recording", "--play", CLIP, "--for", "1.5")
     assert code == 0

@@ -62,7 +62,8 @@ def make_sinks(
     Args:
         outputs: which.
         latest_frame: gives the newest picture, for the window.
-        on_quit: called when the window is closed.
+        on_quit: called when the window is closed, or the reader of stdout has gone and nothing
+            else is wanted.
 
     Raises:
         ConfigError: a file or address that cannot be had.
@@ -94,7 +95,10 @@ def make_sinks(
 
             add(MetricsFile(MetricsFileConfig(path=outputs.metrics_file)))
         stdout = JsonLinesConfig(target="-", what=what)
-        add(JsonLines(stdout) if outputs.as_json else Terminal())
+        alone = not sinks and outputs.record is None
+        add(
+            JsonLines(stdout, on_gone=on_quit if alone else None) if outputs.as_json else Terminal()
+        )
         made.pop_all()
     return sinks
 

@@ -154,7 +154,7 @@ def serve(path: Path, config: ServeConfig, check: Callable[[Bundle], None]) -> s
         pipeline.start()
         if config.text is not None and text is not None:
             pipeline.push(text, config.text)
-        ended = lambda: "the window was closed" if quitting.is_set() else ""  # noqa: E731
+        ended = lambda: "nobody looks any more" if quitting.is_set() else ""  # noqa: E731
         why = run_service(pipeline, load=load, check=check, for_s=config.for_s, ended=ended)
     if feeds and not any(each.samples for each in pipeline.status().sources):
         raise SourceError(f"it ended because {why}, and {_why_nothing(pipeline)}")

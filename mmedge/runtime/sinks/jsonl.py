@@ -52,6 +52,11 @@ class JsonLinesConfig:
 class JsonLines:
     """Writes lines. When `emit` returns, what it took survives a kill of the process.
 
+    Args:
+        config: where to, and what.
+        clock: in nanoseconds.
+        on_gone: told when the reader of stdout has gone.
+
     Raises:
         ConfigError: the file cannot be written, holds something else, or is being
             written by another process.
@@ -60,8 +65,13 @@ class JsonLines:
     name = "jsonl"
 
     def __init__(
-        self, config: JsonLinesConfig, *, clock: Callable[[], int] = time.monotonic_ns
+        self,
+        config: JsonLinesConfig,
+        *,
+        clock: Callable[[], int] = time.monotonic_ns,
+        on_gone: Callable[[], None] | None = None,
     ) -> None:
+        self._on_gone = on_gone
         self._what: What = config.what
         self._out: _Disk | _Stream
         if str(config.target) == "-":
@@ -76,8 +86,13 @@ class JsonLines:
             OSError: nothing of it was written; the next one is tried.
         """
         lines = json_lines(tick, self._what)
-        if lines:
-            self._out.write(("\n".join(lines) + "\n").encode())
+        try:
+            if lines:
+                self._out.write(("\n".join(lines) + "\n").encode())
+        except BrokenPipeError:
+            if self._on_gone is not None:
+                self._on_gone()
+            raise
 
     def show(self, status: Status) -> None:
         """Bring older lines to the disk, if it is time."""

@@ -26,6 +26,7 @@ _NS_PER_S = 1_000_000_000
 _LONGEST_BYTES = 65_536
 _OLDEST_NS = 60 * _NS_PER_S
 _EARLIEST_NS = _NS_PER_S
+_MAX_S = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +176,6 @@ def _stamp_ns(row: dict[str, Any]) -> int | None:
         return nanoseconds
     if seconds is None:
         return None
-    if not _is_number(seconds):
+    if not _is_number(seconds) or abs(seconds) > _MAX_S:
         raise _BadLine("'t' must be a finite number of seconds")
     return int(seconds * _NS_PER_S)

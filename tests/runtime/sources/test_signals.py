@@ -111,6 +111,7 @@ def test_a_time_a_little_ahead_is_now_and_times_that_run_backwards_are_passed_ov
         ('{"v": [1, "2"]}', "'v' must be a finite number"),
         ('{"v": [1, 2, 3]}', "3 channels, not 2"),
         ('{"t": NaN, "v": [1, 2]}', "'t' must be a finite number"),
+        ('{"t": 1e308, "v": [1, 2]}', "'t' must be a finite number"),
         ('{"t_ns": 1.5, "v": [1, 2]}', "'t_ns' must be a whole number"),
         ('{"t": 0, "v": [1, 2]}', "is clock='wall' what its sender uses"),
         ('{"t": 99999999999, "v": [1, 2]}', "is clock='wall' what its sender uses"),
