@@ -21,7 +21,7 @@ from mmedge.runtime.offline import predict_files  # noqa: E402
 from mmedge.runtime.pipeline.encoding import EncodingStage  # noqa: E402
 from mmedge.runtime.preprocess.sound import conform  # noqa: E402
 from mmedge.runtime.rings import make_ring  # noqa: E402
-from mmedge.runtime.sources.samples import Block  # noqa: E402
+from mmedge.runtime.samples import Block  # noqa: E402
 from tests.export.pretrained import made  # noqa: E402
 from tests.runtime.media import write_wav  # noqa: E402
 

@@ -15,7 +15,7 @@ from mmedge.runtime.offline import predict_clips, predict_files
 from mmedge.runtime.pipeline.encoding import EncodingStage
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.rings import make_ring
-from mmedge.runtime.sources.samples import Block
+from mmedge.runtime.samples import Block
 from mmedge.specs import Sound
 from tests.fakes import linear_bundle
 from tests.remembering import remembering_bundle

@@ -18,9 +18,9 @@ from mmedge._optional import require
 from mmedge.errors import ConfigError, IncompatibleError
 from mmedge.runtime.pipeline.status import Status
 from mmedge.runtime.pipeline.tick import Tick
+from mmedge.runtime.samples import Frame
 from mmedge.runtime.sinks.late import LateError
 from mmedge.runtime.sinks.text import clean
-from mmedge.runtime.sources.samples import Frame
 
 __all__ = ["Window", "WindowConfig", "check_windows", "paint"]
 

@@ -13,9 +13,9 @@ import numpy as np
 from mmedge._optional import require
 from mmedge.errors import ConfigError, SourceError
 from mmedge.runtime.clips.sound import decoded_samples
+from mmedge.runtime.samples import Block, Frame, SampleKind
 from mmedge.runtime.sources.address import is_url, shown
 from mmedge.runtime.sources.pcm import SoundRuns, as_int16
-from mmedge.runtime.sources.samples import Block, Frame, SampleKind
 from mmedge.runtime.sources.stream_clock import StreamClock
 from mmedge.runtime.sources.view import View
 

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mmedge.errors import ConfigError, SourceError
+from mmedge.runtime.samples import Frame, SampleKind
 from mmedge.runtime.sources.address import is_url, shown
 from mmedge.runtime.sources.capture import Capture, open_csi, open_local, open_url
-from mmedge.runtime.sources.samples import Frame, SampleKind
 from mmedge.runtime.sources.view import View
 
 __all__ = ["Camera", "CameraConfig"]

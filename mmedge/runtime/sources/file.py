@@ -13,8 +13,8 @@ from pathlib import Path
 from mmedge.errors import ConfigError, SourceError
 from mmedge.runtime.clips.sound import SoundBlock, SoundFile, open_sound
 from mmedge.runtime.clips.video import VideoFile, VideoFrame, open_video
+from mmedge.runtime.samples import Block, Frame, SampleKind
 from mmedge.runtime.sources.pcm import as_int16
-from mmedge.runtime.sources.samples import Block, Frame, SampleKind
 from mmedge.runtime.sources.source import Ended
 from mmedge.runtime.sources.view import View
 

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mmedge.errors import ConfigError, SourceError
+from mmedge.runtime.samples import Block, SampleKind
 from mmedge.runtime.sources.microphone_child import BLOCK
 from mmedge.runtime.sources.microphone_process import MicrophoneProcess
 from mmedge.runtime.sources.pulse import PREFIX, pulse_sources, source_of
-from mmedge.runtime.sources.samples import Block, SampleKind
 from mmedge.runtime.windows.audio_clock import AudioClock, Handover
 
 __all__ = ["Microphone", "MicrophoneConfig"]

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mmedge.errors import ConfigError
+from mmedge.runtime.samples import Reading, SampleKind
 from mmedge.runtime.sources.follow import Followed
-from mmedge.runtime.sources.samples import Reading, SampleKind
 from mmedge.runtime.sources.source import ENDLESS_MS
 from mmedge.runtime.sources.stream_clock import StreamClock
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mmedge.errors import ConfigError
+from mmedge.runtime.samples import Line, SampleKind
 from mmedge.runtime.sources.follow import Followed
-from mmedge.runtime.sources.samples import Line, SampleKind
 from mmedge.runtime.sources.source import ENDLESS_MS
 
 __all__ = ["TextConfig", "TextSource"]

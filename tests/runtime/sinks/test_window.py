@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from mmedge.errors import ConfigError, IncompatibleError
+from mmedge.runtime.samples import Frame
 from mmedge.runtime.sinks.window import Window, WindowConfig, check_windows, paint
-from mmedge.runtime.sources.samples import Frame
 from tests.runtime.sinks.ticks import make_tick
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -81,7 +81,7 @@ SHOW = """
 import threading, time
 import cv2, numpy as np
 from mmedge.runtime.sinks.window import Window, WindowConfig
-from mmedge.runtime.sources.samples import Frame
+from mmedge.runtime.samples import Frame
 from tests.runtime.sinks.ticks import make_tick
 frame = Frame(time_ns=0, pixels=np.full((480, 640, 3), 90, np.uint8), order="bgr")
 quits = []

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from mmedge.errors import ConfigError, MissingDependencyError, SourceError
+from mmedge.runtime.samples import Block
 from mmedge.runtime.sources import microphone
 from mmedge.runtime.sources.microphone import Microphone, MicrophoneConfig
 from mmedge.runtime.sources.microphones import MicrophoneInfo, list_microphones
-from mmedge.runtime.sources.samples import Block
 
 FAKE = Path(__file__).parent / "fake_portaudio"
 ROOT = Path(__file__).resolve().parents[3]
