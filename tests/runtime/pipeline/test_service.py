@@ -20,6 +20,7 @@ from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.recorder import RecordConfig
 from mmedge.runtime.pipeline.running import run_service
 from mmedge.runtime.pipeline.service import ServeConfig, find_bundle, record, serve
+from mmedge.runtime.recording import parse_header
 from tests.conftest import DEMO
 from tests.fakes import linear_bundle
 from tests.runtime.pipeline.fakes import wait_until
@@ -93,6 +94,33 @@ def test_a_file_is_served_recorded_and_replayed(tmp_path: Path, capsys: Any) -> 
         del line["latency_ms"], told["latency_ms"]
         assert told == line
     assert {line["presence"]["hint"] for line in lines[2:]} == {True}
+
+
+def test_a_recording_that_ended_at_its_limit_repeats_the_decisions_up_to_there(
+    tmp_path: Path,
+) -> None:
+    folder, live, again = (tmp_path / name for name in ("a.recording", "live.jsonl", "again.jsonl"))
+    config = ServeConfig(
+        inputs=Inputs(files=(CLIP,)),
+        outputs=Outputs(jsonl=live, as_json=True, record=RecordConfig(path=folder, max_s=1.0)),
+        for_s=3,
+    )
+    serve(DEMO, config, trust)
+    header = parse_header(folder)
+    assert (header.complete, header.ended) == (True, "it has become 1 s long")
+    replay = ServeConfig(
+        inputs=Inputs(),
+        recording=folder,
+        replay="as-run",
+        outputs=Outputs(jsonl=again, as_json=True),
+    )
+    serve(DEMO, replay, trust)
+    decided = [
+        [{**json.loads(line), "latency_ms": None} for line in file.read_text().splitlines()]
+        for file in (live, again)
+    ]
+    assert 5 < len(decided[1]) < len(decided[0])
+    assert decided[0][: len(decided[1])] == decided[1]
 
 
 def test_recording_alone_predicts_nothing_and_has_nothing_to_repeat(tmp_path: Path) -> None:

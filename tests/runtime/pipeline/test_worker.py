@@ -94,7 +94,7 @@ def test_no_more_often_than_it_may(ring: Ring) -> None:
         while time.monotonic() < end_s:
             say(ring)
             time.sleep(0.01)
-        assert 4 <= len(made) <= 7
+        assert 2 <= len(made) <= 7
         assert worker.status("", None).skipped > 20
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -12,6 +13,7 @@ import pytest
 from mmedge.errors import ConfigError, SourceError
 from mmedge.runtime.sources import Frame
 from mmedge.runtime.sources.camera import Camera, CameraConfig
+from mmedge.runtime.sources.capture import _why_not
 from mmedge.runtime.sources.view import View
 from tests.runtime.sources.fake_cv2 import FakeCv2, fourcc, picture, stamped
 
@@ -156,6 +158,25 @@ def test_a_camera_that_is_not_there_is_an_error_that_names_its_path(
 ) -> None:
     with pytest.raises(SourceError, match=r"/dev/video93: No such file .* `mmedge devices`"):
         opened(monkeypatch, FakeCv2(opens=False), device=93)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="errors of V4L2")
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.EBUSY, "another program has /dev/video3: fuser -v /dev/video3"),
+        (errno.EACCES, "you may not use /dev/video3: sudo usermod -aG video"),
+        (errno.ENODEV, "/dev/video3: No such device; `mmedge devices` lists what is there"),
+    ],
+)
+def test_why_a_camera_cannot_be_opened_is_said_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, number: int, told: str
+) -> None:
+    def refuse(path: str, flags: int) -> int:
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert _why_not(3).startswith(told)
 
 
 def test_a_csi_camera_needs_an_opencv_with_gstreamer(monkeypatch: pytest.MonkeyPatch) -> None:
