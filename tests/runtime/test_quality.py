@@ -44,10 +44,10 @@ def test_a_good_picture_and_a_good_sound_have_no_complaint() -> None:
 
 def test_a_lens_that_is_covered_in_the_light_and_one_in_the_dark() -> None:
     watch = make_watch(CAMERA)
-    assert watch(window(grey(120))) == ("covered",)
-    assert watch(window(grey(0))) == ("dark", "covered")
+    assert watch(window(grey(120), 0)) == ("covered",)
+    assert watch(window(grey(0), 100)) == ("dark", "covered")
     dim = Picture((room().pixels // 20).astype(np.uint8))
-    assert watch(window(dim)) == ("dark",)
+    assert watch(window(dim, 200)) == ("dark",)
 
 
 def test_a_picture_that_stands_still_is_frozen_after_its_time_and_no_longer() -> None:

