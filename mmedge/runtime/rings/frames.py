@@ -62,25 +62,21 @@ class FrameRing(Ring):
         return True
 
     def _forget(self, newest: Frame) -> None:
-        if self._spec.frames == 1:
-            while len(self._frames) > (_MAX_WAITING if self._every else 1):
-                self._frames.popleft()
-            return
-        oldest_ns = newest.time_ns - (self._spec.frames - 1) * self._stride_ns
+        waiting = min(_MAX_WAITING if self._every else 1, len(self._frames))
+        oldest_ns = self._frames[-waiting].time_ns - (self._spec.frames - 1) * self._stride_ns
         while len(self._frames) > 1 and self._frames[1].time_ns <= oldest_ns:
             self._frames.popleft()
         while len(self._frames) * newest.pixels.nbytes > _MAX_KEPT_BYTES:
             self._frames.popleft()
 
     def _next(self) -> Window | None:
-        if not self._frames or self._frames[-1].time_ns <= self._taken_ns:
-            return None
-        end = self._frames[-1]
-        if self._every:
-            end = next(frame for frame in self._frames if frame.time_ns > self._taken_ns)
-        frames = self._clip(end)
+        # Of the first pictures, and of those after a gap, there is no clip, now or later.
+        ends = [frame for frame in self._frames if frame.time_ns > self._taken_ns]
+        clips = map(self._clip, ends if self._every else ends[-1:])
+        frames = next((clip for clip in clips if clip is not None), None)
         if frames is None:
             return None
+        end = frames[-1]
         waiting = sum(frame.time_ns > end.time_ns for frame in self._frames)
         skipped = self._arrived - 1 - waiting
         self._arrived = waiting

@@ -83,11 +83,15 @@ class Run:
         return self._from_device(index + _divide((end_ns - time_ns) * self._device_hz, NS_PER_S))
 
     def time_ns(self, stop: int) -> int:
-        """Give the capture time of a sample."""
+        """Give the capture time of a sample.
+
+        By the last reading of the clock before it: one of that very sample comes with the
+        samples that follow, and may not have come.
+        """
         device = self._to_device(stop)
         index, time_ns = self._anchors[0]
         for anchor in self._anchors:
-            if anchor[0] > device:
+            if anchor[0] >= device:
                 break
             index, time_ns = anchor
         return time_ns + _divide((device - index) * NS_PER_S, self._device_hz)

@@ -66,7 +66,7 @@ class SoundRing(Ring):
             if run is None or run.stop < stop:
                 return None
             if self._consecutively:
-                return self._consecutive(run, stop, 0)
+                return self._consecutive(run, stop, end_ns, 0)
             return self._place(run, stop, end_ns, 0)
 
     def check(self, sample: Block) -> None:
@@ -164,12 +164,12 @@ class SoundRing(Ring):
             return None
         self._taken_place = (run.number, stop)
         self._reset = self._reset or why
-        return self._consecutive(run, stop, skipped)
+        return self._consecutive(run, stop, run.time_ns(stop), skipped)
 
-    def _consecutive(self, run: Run, stop: int, skipped: int) -> Window:
+    def _consecutive(self, run: Run, stop: int, end_ns: int, skipped: int) -> Window:
         window = np.zeros((self._spec.channels, self._spec.samples), np.float32)
         run.place(window, stop - self._spec.samples)
-        return self._made(window, run, stop, run.time_ns(stop), skipped)
+        return self._made(window, run, stop, end_ns, skipped)
 
     def _made(self, window: Samples, run: Run, stop: int, end_ns: int, skipped: int) -> Window:
         spec = self._spec

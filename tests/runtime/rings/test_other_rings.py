@@ -88,6 +88,32 @@ def test_every_picture_is_given_where_that_is_wanted() -> None:
     assert [None if each is None else each.end_ns // MS for each in taken] == [10, 20, 30, None]
 
 
+def test_every_clip_is_given_where_that_is_wanted() -> None:
+    ring = FrameRing("camera", CLIP, every=True)
+    ends = []
+    for time_ms in [*range(0, 500, 50), *range(2000, 2400, 50)]:
+        ring.push(frame(time_ms))
+        while (window := ring.take()) is not None:
+            ends.append((window.end_ns // MS, window.reset))
+    # Those without a picture about 100 and 200 ms before them are no ends of clips.
+    assert ends == [
+        (200, "start"),
+        *((time_ms, "") for time_ms in (250, 300, 350, 400, 450)),
+        (2200, "4 pictures were dropped"),
+        *((time_ms, "") for time_ms in (2250, 2300, 2350)),
+    ]
+
+
+def test_of_the_clips_that_wait_the_newest_eight_are_kept() -> None:
+    ring = FrameRing("camera", CLIP, every=True)
+    for time_ms in range(0, 5000, 50):
+        ring.push(frame(time_ms))
+    assert len(ring._frames) == 12  # 8 ends, and 200 ms before the oldest of them
+    window = ring.take()
+    assert window is not None
+    assert window.end_ns == 4600 * MS
+
+
 def test_a_signal_lies_on_straight_lines_between_its_readings() -> None:
     ring = SignalRing("motion", SIGNAL)
     for time_ms in range(1000, 1125, 20):  # half the encoder's rate

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -142,6 +144,29 @@ def test_consecutive_windows_lose_no_sample_and_repeat_none() -> None:
         list(range(begin, begin + 32)) for begin in range(0, 320, 32)
     ]
     assert [window.reset for window in windows] == ["start", *([""] * 9)]
+
+
+@pytest.mark.parametrize("late", [0, 3])
+@pytest.mark.parametrize("size", [20, 64])
+def test_when_consecutive_windows_end_does_not_depend_on_when_they_are_taken(
+    size: int, late: int
+) -> None:
+    spec = Sound(rate_hz=1000, window_ms=40, hop_ms=40)
+    scatter = np.random.default_rng(0).integers(-100_000, 100_000, 100)
+    anchors = [(i * 20, BEGIN_NS + i * 20 * MS + int(scatter[i])) for i in range(100)]
+    ring, ends_ns = SoundRing("mic", spec, consecutive=True), []
+    for number, block in enumerate(blocks(1920, size)):
+        stop = block.index + len(block.samples)
+        inside = tuple(anchor for anchor in anchors if block.index <= anchor[0] < stop)
+        ring.push(replace(block, anchors=inside))
+        while number >= late and (window := ring.take()) is not None:
+            ends_ns.append(window.end_ns)
+            again = ring.cut(window.place)
+            assert again is not None
+            assert again.end_ns == window.end_ns
+    # By the last reading before the end, which lies 20 samples before it.
+    assert len(ends_ns) == 48
+    assert ends_ns == [anchors[2 * i + 1][1] + 20 * MS for i in range(48)]
 
 
 def test_a_gap_resets_an_encoder_with_state_and_its_windows_begin_anew() -> None:
