@@ -20,6 +20,7 @@ from mmedge.runtime.pipeline.rate import Rate
 from mmedge.runtime.pipeline.status import SourceStatus
 from mmedge.runtime.samples import Block, Sample, SampleKind
 from mmedge.runtime.sources import Ended, Source
+from mmedge.runtime.sources.address import scrubbed
 
 __all__ = ["SourceSupervisor"]
 
@@ -143,7 +144,7 @@ class SourceSupervisor:
                     self.fault = exc
                 self._say_if(life, "waiting", str(exc))
             except Exception as exc:  # noqa: BLE001 - a driver may raise anything; it is tried again
-                self._say_if(life, "waiting", f"{type(exc).__name__}: {exc}")
+                self._say_if(life, "waiting", scrubbed(f"{type(exc).__name__}: {exc}"))
             if not self._wanted(life):
                 return
             lasted_s = (self._clock() - begun_ns) / 1e9

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-__all__ = ["is_url", "shown"]
+__all__ = ["is_url", "scrubbed", "shown"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # Some cameras want the password in the path: rtsp://host/user=admin&password=...
 _SECRET = re.compile(r"pass|pwd|user|token|key|auth|secret|@", re.IGNORECASE)
+
+
+_WITHIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"]+")
 
 
 def is_url(text: str) -> bool:
@@ -32,3 +35,8 @@ def shown(text: str) -> str:
         return f"{scheme}://..."
     path = "/..." if _SECRET.search(path) else path
     return f"{scheme}://{host}{path}{'?...' if parts.query else ''}"
+
+
+def scrubbed(text: str) -> str:
+    """Give a message, whoever wrote it, with every address in it as it may be shown."""
+    return _WITHIN.sub(lambda found: shown(found[0]), text)

@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from mmedge.runtime.pipeline.supervisor import SourceSupervisor
 from mmedge.runtime.samples import Block, Sample
 from tests.runtime.pipeline.fakes import FakeSource, fresh_fake, wait_until
@@ -105,6 +107,18 @@ def test_one_that_always_hangs_does_not_collect_threads() -> None:
             supervisor.poll()
             supervisor._active_ns -= 10**12  # as if long ago
         assert threading.active_count() - before <= 4
+
+
+def test_no_error_of_a_driver_shows_a_password(caplog: pytest.LogCaptureFixture) -> None:
+    class Careless(FakeSource):
+        def open(self) -> str:
+            raise RuntimeError("cannot reach rtsp://admin:geheim@door/live")
+
+    with supervised(Careless) as (supervisor, _):
+        wait_until(lambda: supervisor.status().state == "waiting")
+        assert supervisor.status().reason == "RuntimeError: cannot reach rtsp://door/live"
+        wait_until(lambda: bool(caplog.records))
+    assert "geheim" not in caplog.text
 
 
 def test_what_has_come_to_its_end_is_not_opened_again() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmedge.runtime.sources.address import is_url, shown
+from mmedge.runtime.sources.address import is_url, scrubbed, shown
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,9 @@ def test_an_address_is_shown_without_what_is_secret(address: str, expected: str)
 )
 def test_a_url_is_told_from_a_path(text: str, expected: bool) -> None:
     assert is_url(text) is expected
+
+
+def test_a_message_of_somebody_else_is_shown_without_its_secrets() -> None:
+    told = "[Errno 5] cannot open 'rtsp://admin:geheim@10.0.0.9:554/live?token=abc', tried 3 times"
+    assert scrubbed(told) == ("[Errno 5] cannot open 'rtsp://10.0.0.9:554/live?...', tried 3 times")
+    assert scrubbed("nothing to hide: 5/6") == "nothing to hide: 5/6"
