@@ -1,10 +1,8 @@
 """The part of a pipeline that belongs to one bundle: rings, encoders, fusion.
 
 An encoder has a thread of its own and runs when its ring has something new; ONNX Runtime
-lets other threads go on meanwhile. There is no thread for fusion: whoever brings an
-embedding looks whether a prediction is due and makes it, and while one is being made the
-others only leave their embeddings and go on. So a hand-over less is paid for, and
-predictions come one after the other.
+lets other threads go on meanwhile. The fusion head has one too (`Decider`), which predicts
+when that is due.
 """
 
 from __future__ import annotations
@@ -12,12 +10,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from mmedge.bundle import Bundle
+from mmedge.errors import MmedgeError
 from mmedge.manifest import FUSION
 from mmedge.runtime.pipeline.config import LiveConfig
+from mmedge.runtime.pipeline.decider import Decider
 from mmedge.runtime.pipeline.encoding import Encoding, EncodingStage
+from mmedge.runtime.pipeline.events import EventTracker
 from mmedge.runtime.pipeline.fusing import Desk, Fuser, Selection
 from mmedge.runtime.pipeline.status import ModalityStatus
 from mmedge.runtime.pipeline.tick import Tick
@@ -88,13 +89,30 @@ class Engine:
         }
         self._workers: dict[str, Worker] = {}
         self._lock = threading.Lock()
-        self._fusing = threading.Lock()
-        self._fusing_since_ns: int | None = None
         self._desk = Desk(self.predictor, config)
         self._fuser = Fuser(self.predictor, config)
-        self._hung = 0
-        self.degraded = ""
+        self._decider = self._make_decider()
+        self._hung: dict[str, list[Any]] = {}
+
+    @property
+    def degraded(self) -> str:
         """What the fusion head suffers from; empty if it is sound."""
+        return self._decider.degraded
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that has come has been encoded and predicted from."""
+        # In the order of the data's way: what leaves one place is seen in the next.
+        return (
+            not any(ring.waiting for ring in self.rings.values())
+            and all(worker.idle for worker in self._workers.values())
+            and self._decider.idle
+        )
+
+    @property
+    def tracker(self) -> EventTracker:
+        """What follows scores and events."""
+        return self._fuser.tracker
 
     @property
     def next(self) -> int:
@@ -119,35 +137,40 @@ class Engine:
         self._fuser.next = first
         for name in self.rings:
             self._begin(name)
+        self._decider.start()
 
     def set_prompts(self, texts: Sequence[str], template: str) -> None:
         """Choose among other texts from the next prediction on."""
-        with self._fusing:  # the journal tells which predictions knew them
+        decider = self._decider
+        while not decider.making.acquire(timeout=0.2):
+            decider = self._decider  # the one before may hang for ever
+        try:  # between two predictions, so that the journal tells which of them knew
             self.predictor.set_prompts(texts, template)
             if self._journal is not None:
                 self._journal.prompts(texts, template)
-        self._fuse_if_due()
+        finally:
+            decider.making.release()
+        decider.wake()
 
     def close(self, timeout_s: float = 1.0) -> None:
-        """End all encoders and give the graphs back; waits at most so long."""
+        """End all encoders and the head, and give the graphs back; waits at most so long."""
         until_s = time.monotonic() + timeout_s
-        for worker in self._workers.values():
-            worker.stop()
-        for worker in self._workers.values():
-            worker.join(max(until_s - time.monotonic(), 0))
-        if not any(worker.alive for worker in self._workers.values()):
-            self.predictor.close()  # else the hung one still needs its graph
+        running: list[Worker | Decider] = [*self._workers.values(), self._decider]
+        for each in running:
+            each.stop()
+        for each in running:
+            each.join(max(until_s - time.monotonic(), 0))
+        if not any(each.alive for each in running):
+            self.predictor.close()  # else what hangs still needs its graph
 
     def poll(self) -> None:
-        """Look after what hangs, and keep the heartbeat; called some times a second."""
+        """Look after what hangs; called some times a second."""
         now_ns = self._clock()
         for name, worker in list(self._workers.items()):
             if worker.hangs(now_ns):
                 self._abandon(name, worker)
-        since_ns = self._fusing_since_ns
-        if since_ns is not None and now_ns - since_ns > self._config.hang_ms * 1_000_000:
+        if self._decider.hangs(now_ns):
             self._abandon_fusion()
-        self._fuse_if_due()
 
     def explain_absence(self, reasons: Mapping[str, str]) -> None:
         """Take what is known of why modalities have no input, by name."""
@@ -161,7 +184,7 @@ class Engine:
             ages_ns = {name: self._desk.age_ns(name, now_ns) for name in self.rings}
         return {
             name: worker.status(selection.absent.get(name, ""), ages_ns[name])
-            for name, worker in self._workers.items()
+            for name, worker in list(self._workers.items())
         }
 
     def _begin(self, name: str, *, inherit: Worker | None = None) -> None:
@@ -183,59 +206,57 @@ class Engine:
 
     def _abandon(self, name: str, worker: Worker) -> None:
         """Leave a hung encoder to itself, and begin another with a graph of its own."""
-        worker.stop()
-        if worker.generation >= _MAX_HUNG:
-            worker.give_up()
+        self._hung[name] = [each for each in self._hung.get(name, []) if each.alive]
+        if len(self._hung[name]) >= _MAX_HUNG:
+            worker.say(f"its encoder hangs {_MAX_HUNG + 1} times over; waiting for one to return")
             return
-        self.predictor.reopen(name)
+        try:
+            self.predictor.reopen(name)
+        except MmedgeError as exc:
+            worker.say(f"its encoder hangs, and cannot be opened again: {exc}")
+            return
+        worker.stop()
+        self._hung[name].append(worker)
         self.rings[name].interrupt("its encoder hung")
         self._begin(name, inherit=worker)
 
     def _abandon_fusion(self) -> None:
-        self._hung += 1
-        self.degraded = f"the fusion head hung ({self._hung} times)"
-        if self._hung <= _MAX_HUNG:
+        """Leave a hung fusion head to itself, and begin another."""
+        hung = self._decider
+        self._hung[FUSION] = [each for each in self._hung.get(FUSION, []) if each.alive]
+        if len(self._hung[FUSION]) >= _MAX_HUNG:
+            hung.degraded = f"the fusion head hangs {_MAX_HUNG + 1} times over"
+            return
+        try:
             self.predictor.reopen(FUSION)
-            self._fusing, self._fusing_since_ns = threading.Lock(), None
+        except MmedgeError as exc:
+            hung.degraded = f"the fusion head hangs, and cannot be opened again: {exc}"
+            return
+        hung.stop()
+        self._hung[FUSION].append(hung)
+        self._decider = self._make_decider()
+        self._decider.degraded = "the fusion head hung, and was begun anew"
+        self._decider.start()
+
+    def _make_decider(self) -> Decider:
+        return Decider(
+            self._desk,
+            self._lock,
+            self._fuser,
+            self._predicted,
+            lambda: self.predictor.reopen(FUSION),
+            hang_ms=self._config.hang_ms,
+            clock=self._clock,
+        )
 
     def _deliver(self, encoding: Encoding) -> None:
         with self._lock:
             self._desk.put(encoding)
             if self._journal is not None:
                 self._journal.encoding(encoding)
-        self._fuse_if_due()
+        self._decider.wake()
 
-    def _fuse_if_due(self) -> None:
-        while self._due():
-            lock = self._fusing
-            if not lock.acquire(blocking=False):
-                return  # whoever holds it looks again when it is done
-            try:
-                self._fuse()
-            finally:
-                self._fusing_since_ns = None
-                lock.release()
-
-    def _due(self) -> bool:
-        with self._lock:
-            return self._desk.due(self._clock())
-
-    def _fuse(self) -> None:
-        with self._lock:
-            now_ns = self._clock()
-            if not self._desk.due(now_ns):
-                return
-            selection = self._desk.select(now_ns)
-        self._fusing_since_ns = now_ns
-        lock = self._fusing
-        try:
-            tick = self._fuser(selection, time.time_ns())
-        except Exception as exc:  # noqa: BLE001 - a model that raises must not end the stream
-            self.degraded = f"the fusion head fails: {exc}"
-            return
-        if lock is not self._fusing:
-            return  # it hung, and another has taken over
-        self.degraded = ""
+    def _predicted(self, selection: Selection, tick: Tick) -> None:
         if self._journal is not None:
             self._journal.selection(selection, tick)
         self._on_tick(tick)

@@ -14,6 +14,7 @@ from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.encoding import Encoding
 from mmedge.runtime.pipeline.events import EventTracker
 from mmedge.runtime.pipeline.tick import Basis, Tick
+from mmedge.runtime.prediction import Prediction
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.windows.cut import NS_PER_MS
 
@@ -52,7 +53,7 @@ class Desk:
         config.check(modalities)
         self._order = predictor.manifest.presence
         self._limits_ns = {
-            name: config.age_limit_ms(name, modality) * NS_PER_MS
+            name: _whole(config.age_limit_ms(name, modality) * NS_PER_MS)
             for name, modality in modalities.items()
         }
         self._still = {name for name, modality in modalities.items() if modality.kind == "text"}
@@ -133,26 +134,37 @@ class Fuser:
             name for name, m in predictor.manifest.modalities.items() if m.kind == "text"
         }
         self._blank = predictor.embed([{}])
-        self._tracker = EventTracker(predictor.manifest.tasks, config.events)
+        self.tracker = EventTracker(predictor.manifest.tasks, config.events)
+        """Follows scores and events."""
         self.next = 0
         """Number of the next prediction."""
         self._used: dict[str, int] = {}
 
     def __call__(self, selection: Selection, utc_ns: int) -> Tick:
-        """Predict.
+        """Predict, and finish; what is raised is as for `predict`."""
+        begun_ns = time.perf_counter_ns()
+        prediction = self.predict(selection)
+        return self.finish(selection, prediction, utc_ns, time.perf_counter_ns() - begun_ns)
+
+    def predict(self, selection: Selection) -> Prediction:
+        """Ask the head; changes nothing, and may take as long as it likes.
 
         Raises:
             ProofError: the model answers with NaN or infinity.
             ArtefactError: the head fails on these embeddings.
         """
-        begun = time.perf_counter_ns()
-        present = selection.present
         embeddings: dict[str, Array] = dict(self._blank)
-        for encoding in present.values():
+        for encoding in selection.present.values():
             embeddings |= encoding.arrays
-        presence = np.array([[name in present for name in self._order]])
-        prediction = self._predictor.decide(embeddings, presence, explain=self._config.explain)[0]
-        smoothed = self._tracker.update(prediction, selection.time_ns)
+        presence = np.array([[name in selection.present for name in self._order]])
+        return self._predictor.decide(embeddings, presence, explain=self._config.explain)[0]
+
+    def finish(
+        self, selection: Selection, prediction: Prediction, utc_ns: int, took_ns: int
+    ) -> Tick:
+        """Number, smooth and describe a prediction; in order, and each once."""
+        present = selection.present
+        smoothed = self.tracker.update(prediction, selection.time_ns)
         used = {name: encoding.number for name, encoding in present.items()}
         fresh = any(self._used.get(name) != number for name, number in used.items())
         self._used |= used
@@ -173,12 +185,17 @@ class Fuser:
             labels=smoothed.labels,
             active=smoothed.active,
             events=smoothed.events,
-            latency_ns={**_latencies(present), "fuse": time.perf_counter_ns() - begun},
+            latency_ns={**_latencies(present), "fuse": took_ns},
         )
 
     def _spread_ns(self, present: Mapping[str, Encoding]) -> int:
         ends_ns = [each.end_ns for name, each in present.items() if name not in self._still]
         return max(ends_ns) - min(ends_ns) if ends_ns else 0
+
+
+def _whole(limit_ns: float) -> float:
+    """An integer where it is finite: float64 cannot hold nanoseconds of a long uptime."""
+    return limit_ns if math.isinf(limit_ns) else int(limit_ns)
 
 
 def _basis(encoding: Encoding, now_ns: int) -> Basis:

@@ -12,7 +12,7 @@ from mmedge.runtime.pipeline.rate import Rate
 from mmedge.runtime.pipeline.status import ModalityStatus
 from mmedge.runtime.rings import Ring
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "pause_s"]
 
 _log = logging.getLogger(__name__)
 
@@ -20,6 +20,12 @@ _WAIT_S = 0.2
 _FAILURES_TO_REOPEN = 3
 _MAX_PAUSE_S = 5.0
 _SMOOTHING = 0.1
+
+
+def pause_s(failures: int) -> float:
+    """Give how long to wait before the graph is opened anew; 0 if it is not yet."""
+    times, rest = divmod(failures, _FAILURES_TO_REOPEN)
+    return 0.0 if rest or not times else min(0.1 * 2.0 ** min(times, 10), _MAX_PAUSE_S)
 
 
 class Worker:
@@ -94,9 +100,14 @@ class Worker:
         stopped = self._stopped.is_set()
         return not stopped and since_ns is not None and now_ns - since_ns > self._hang_ns
 
-    def give_up(self) -> None:
-        """Say that no other is begun any more."""
-        self._degraded = f"its encoder hung {self.generation + 1} times and is given up"
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being encoded."""
+        return self._busy_since_ns is None
+
+    def say(self, degraded: str) -> None:
+        """Say what the encoder suffers from."""
+        self._degraded = degraded
 
     def status(self, absent: str, age_ns: int | None) -> ModalityStatus:
         """Tell how the modality is."""
@@ -128,10 +139,11 @@ class Worker:
             try:
                 encoding = self.stage(window)
             except Exception as exc:  # noqa: BLE001 - a model that raises must not end the stream
+                self._busy_since_ns = None
                 self._fail(exc)
             else:
                 self._succeed(encoding)
-            self._busy_since_ns = None
+                self._busy_since_ns = None
 
     def _succeed(self, encoding: Encoding) -> None:
         if self._stopped.is_set():
@@ -154,10 +166,9 @@ class Worker:
         if self._failures == 1:
             _log.warning("modality %s: %s", self.stage.name, exc)
         self._ring.interrupt("its encoder failed")
-        if self._failures % _FAILURES_TO_REOPEN:
-            return
-        self._stopped.wait(min(0.1 * 2 ** (self._failures / _FAILURES_TO_REOPEN), _MAX_PAUSE_S))
-        try:
-            self._reopen()
-        except Exception as broken:  # noqa: BLE001 - tried again after the next failures
-            self._degraded = f"its encoder cannot be opened again: {broken}"
+        wait_s = pause_s(self._failures)
+        if wait_s and not self._stopped.wait(wait_s):
+            try:
+                self._reopen()
+            except Exception as broken:  # noqa: BLE001 - tried again after the next failures
+                self._degraded = f"its encoder cannot be opened again: {broken}"

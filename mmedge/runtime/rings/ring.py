@@ -76,6 +76,11 @@ class Ring(ABC):
         if self._bell.empty():
             self._bell.put(None)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether something has come that nobody has looked at."""
+        return not self._bell.empty()
+
     def take(self, timeout_s: float = 0.0) -> Window | None:
         """Give the window that is to be encoded now, once.
 

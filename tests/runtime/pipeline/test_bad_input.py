@@ -239,7 +239,7 @@ def test_nothing_grows_with_what_comes() -> None:
             after, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert pipeline.status().ticks - ticks > 200
+        assert pipeline.status().ticks - ticks > 50
     assert after - before < 400_000
 
 
