@@ -3,12 +3,17 @@
 Real time, on the live pipeline: pictures at 100 Hz, an encoder that sleeps for 40 ms as if
 an accelerator worked, a microphone beside it. The picture behind each result may be one
 inference, one period and 5 ms old; the microphone's rate stays; memory does not grow.
+Neighbours make any thread late now and then: another process runs the least that could be
+written, two bare threads, at the same time, and what p99 it has above 0 is not ours.
 """
 
 from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,6 +76,30 @@ def slow_down(predictor: Predictor) -> None:
     predictor.encode = slow  # type: ignore[method-assign]
 
 
+def bare() -> None:
+    """Two threads and a slot; prints p99 as `Results` counts it."""
+    slot, come, over_ms = [0], threading.Event(), []
+
+    def source() -> None:
+        begun_ns, count = time.monotonic_ns(), 0
+        while True:
+            count += 1
+            due_ns = begun_ns + count * 1_000_000_000 // RATE_HZ
+            time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
+            slot[0] = due_ns
+            come.set()
+
+    threading.Thread(target=source, daemon=True).start()
+    end_s = time.monotonic() + SECONDS
+    while time.monotonic() < end_s:
+        come.wait()
+        come.clear()
+        captured_ns, begun_ns = slot[0], time.monotonic_ns()
+        time.sleep(INFERENCE_MS / 1e3)
+        over_ms.append((begun_ns - captured_ns) / 1e6 - PERIOD_MS)
+    print(np.percentile(over_ms, 99))
+
+
 def rss_bytes() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
@@ -103,13 +132,21 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores")
     hurry()
     for _ in range(ROUNDS):
-        sink, rate_hz, grown_bytes = measure()
+        command = [sys.executable, "-c", "from benchmarks.bench_overload import bare; bare()"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as beside:
+            sink, rate_hz, grown_bytes = measure()
+            bare_ms = max(0.0, float(beside.communicate()[0]))
         over_ms = float(np.percentile(sink.over_ms, 99))
         print(
             f"{len(sink.over_ms)} results; p99 of age less inference less period: {over_ms:.1f} ms "
-            f"(limit {MARGIN_MS}); microphone {rate_hz:.2f} Hz of 10; {grown_bytes >> 10} KiB grown"
+            f"(two bare threads {bare_ms:.1f}, limit {MARGIN_MS} more); "
+            f"microphone {rate_hz:.2f} Hz of 10; {grown_bytes >> 10} KiB grown"
         )
-        if over_ms <= MARGIN_MS and abs(rate_hz - 10) < 0.3 and grown_bytes <= GROWTH_BYTES:
+        if (
+            over_ms <= MARGIN_MS + bare_ms
+            and abs(rate_hz - 10) < 0.3
+            and grown_bytes <= GROWTH_BYTES
+        ):
             return
     raise AssertionError("in no round were all limits held")
 

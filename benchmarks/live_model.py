@@ -49,8 +49,8 @@ class Drawing:
     def shape(self, *sizes: int) -> str:
         return self.constant(np.array(sizes, np.int64))
 
-    def linear(self, value: str, size: int, out: int) -> str:
-        return self.add("MatMul", [value, self.weight(size, out)])
+    def linear(self, value: str, size: int, out: int, output: str = "") -> str:
+        return self.add("MatMul", [value, self.weight(size, out)], output)
 
     def norm(self, value: str, size: int) -> str:
         ones, zeros = np.ones(size, np.float32), np.zeros(size, np.float32)
@@ -223,8 +223,21 @@ def monolith(kinds: Sequence[str], tokens: int = 0) -> ModelProto:
 
 def bundle(modalities: dict[str, Modality], vit: bool = False) -> Bundle:
     """A bundle in memory; it holds no golden samples, and cannot be verified."""
-    models = {name: _encoder(each, vit) for name, each in modalities.items()}
-    models[FUSION] = head(list(modalities))
+    return _bundle(modalities, {name: _encoder(each, vit) for name, each in modalities.items()})
+
+
+def tiny_bundle() -> Bundle:
+    """One camera of 8 x 8 pixels, and a matrix for an encoder."""
+    drawing = Drawing(1)
+    value = drawing.add("Flatten", [drawing.add("Cast", ["frames"], to=TensorProto.FLOAT)])
+    drawing.linear(value, 192, WIDTH, "embedding")
+    frames = RAW["image"][0].model_copy(update={"shape": ("batch", 8, 8, 3)})
+    camera = Image(height=8, width=8, filter="cv2-linear", fit="stretch")
+    return _bundle({"camera": camera}, {"camera": drawing.model([frames], [EMBEDDING])})
+
+
+def _bundle(modalities: dict[str, Modality], models: dict[str, ModelProto]) -> Bundle:
+    models = {**models, FUSION: head(list(modalities))}
     files = {name: model.SerializeToString() for name, model in models.items()}
     refs = {name: file_ref(name, ".onnx", data) for name, data in files.items()}
     golden, words = file_ref("golden", ".npz", b""), file_ref("words", ".json", TOKENIZER)

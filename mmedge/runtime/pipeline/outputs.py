@@ -72,7 +72,6 @@ def make_sinks(
     """
     from mmedge.runtime.sinks.jsonl import JsonLines, JsonLinesConfig
     from mmedge.runtime.sinks.lines import What
-    from mmedge.runtime.sinks.terminal import Terminal
 
     what: What = "events" if outputs.only_events else "ticks"
     with ExitStack() as made:  # what was made is closed again if what follows cannot be
@@ -96,9 +95,12 @@ def make_sinks(
             add(MetricsFile(MetricsFileConfig(path=outputs.metrics_file)))
         stdout = JsonLinesConfig(target="-", what=what)
         alone = not sinks and outputs.record is None
-        add(
-            JsonLines(stdout, on_gone=on_quit if alone else None) if outputs.as_json else Terminal()
-        )
+        if outputs.as_json:
+            add(JsonLines(stdout, on_gone=on_quit if alone else None))
+        else:
+            from mmedge.runtime.sinks.terminal import Terminal  # rich takes a while, and memory
+
+            add(Terminal())
         made.pop_all()
     return sinks
 

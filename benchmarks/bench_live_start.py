@@ -1,0 +1,89 @@
+"""From the start of a process to its first prediction, and its memory.
+
+Whole processes, in turn: ``mmedge serve BUNDLE --play FILM --json`` until its first line,
+and the least that one could write by hand (OpenCV's capture, cv2.resize, one ONNX graph of
+the same network). Peak memory is the kernel's account of each process after four seconds of
+film. The least of several runs is taken: neighbours are noisy.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.bench_live import make_film
+from benchmarks.live_model import IMAGE, bundle, monolith
+from mmedge.bundle import save_bundle
+
+LIMIT_S, MEMORY_LIMIT = 0.9, 1.25
+PAIRS = 5
+BY_HAND = """
+import sys, time
+import cv2
+import numpy as np
+import onnxruntime as ort
+
+options = ort.SessionOptions()
+options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+session = ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+capture, due_s = cv2.VideoCapture(sys.argv[2]), time.monotonic()
+while True:
+    time.sleep(max(0, due_s - time.monotonic()))
+    due_s += 1 / 30
+    good, frame = capture.read()
+    if not good:
+        break
+    small = cv2.cvtColor(cv2.resize(frame, (224, 224)), cv2.COLOR_BGR2RGB)
+    logits = session.run(None, {"frames": small[None]})[0][0]
+    scores = np.exp(logits - logits.max())
+    print(scores / scores.sum(), flush=True)
+"""
+
+
+def start(arguments: list[str]) -> tuple[float, float, float]:
+    """Seconds to the first line; peak MiB and CPU seconds of the whole."""
+    begun_s = time.monotonic()
+    child = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.readline(), "it ended without a prediction"
+    first_s = time.monotonic() - begun_s
+    child.stdout.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    return first_s, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        film, model, script = (Path(folder, name) for name in ("film.avi", "m.onnx", "hand.py"))
+        make_film(film)
+        script.write_text(BY_HAND)
+        model.write_bytes(monolith(["image"]).SerializeToString())
+        save_bundle(bundle({"camera": IMAGE}), Path(folder, "live.mmedge"))
+        serve = ["-m", "mmedge", "serve", str(Path(folder, "live.mmedge")), "--json"]
+        runs = {
+            "serve": [*serve, "--play", str(film)],
+            "by hand": [str(script), str(model), str(film)],
+        }
+        pairs = [[start(run) for run in runs.values()] for _ in range(PAIRS)]
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    least = {
+        name: [min(each) for each in zip(*rows, strict=True)]
+        for name, rows in zip(runs, zip(*pairs, strict=True), strict=True)
+    }
+    for name, (first_s, mib, cpu_s) in least.items():
+        print(f"{name}: first prediction after {first_s:.2f} s, {mib:.0f} MiB, {cpu_s:.2f} CPU s")
+    ratio = least["serve"][1] / least["by hand"][1]
+    print(f"memory {ratio:.2f} of that by hand (limit {MEMORY_LIMIT}); start limit {LIMIT_S} s")
+    assert least["serve"][0] <= LIMIT_S
+    assert ratio <= MEMORY_LIMIT
+
+
+if __name__ == "__main__":
+    main()
