@@ -1,7 +1,7 @@
 """Memory after a million predictions: nothing may grow.
 
 The live pipeline's own parts along a clock of their own, as fast as they can: ring, encoding
-stage, desk, fuser with contributions and events, the bounded queue of a sink and the one of
+stage, desk, fuser with events, the bounded queue of a sink and the one of
 an iterator that nobody reads. Graphs and pictures are tiny, so that a million take minutes.
 Resident memory at a million less that at a hundred thousand is held to 2 MiB; between two
 snapshots of ``tracemalloc`` no line of ours may have grown by more than a few objects.
@@ -54,7 +54,7 @@ class Line:
     """Everything between a source and the sinks."""
 
     def __init__(self, predictor: Predictor) -> None:
-        config = LiveConfig()
+        config = LiveConfig(explain=False)
         modality = predictor.manifest.modalities["camera"]
         self.ring = make_ring("camera", modality)
         self.stage = EncodingStage("camera", predictor)

@@ -18,8 +18,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from mmedge.errors import ArtefactError, ConfigError, ResourceError
 from mmedge.manifest import MAX_MANIFEST_BYTES, FileRef, Manifest, parse_manifest
 
@@ -181,6 +179,8 @@ def _create(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> Non
 
 
 def _replace(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> None:
+    from filelock import FileLock, Timeout  # brings asyncio and sqlite3: who reads needs none
+
     if (folder / _LOCK).is_symlink():
         raise ArtefactError(f"{folder / _LOCK} is a link, and a bundle holds none; remove it")
     try:

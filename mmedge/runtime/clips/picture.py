@@ -7,13 +7,16 @@ import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
 
 from mmedge.errors import ResourceError, SourceError
 from mmedge.runtime.clips.container import check_file
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["MAX_PIXELS", "is_image", "read_image", "read_images"]
 
@@ -98,6 +101,8 @@ def is_image(path: Path) -> bool:
 
 def _open(path: Path) -> Image.Image:
     """Read the header only."""
+    from PIL import Image
+
     try:
         image = Image.open(path, formats=_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
@@ -124,6 +129,8 @@ def _is_film(image: Image.Image) -> bool:
 
 
 def _rgb(image: Image.Image, path: Path) -> npt.NDArray[np.uint8]:
+    from PIL import Image, ImageOps
+
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I;16") or (upright.mode == "I" and image.format in ("PNG", "PPM")):
         # Pillow would clip at 255 instead of scaling.

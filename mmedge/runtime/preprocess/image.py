@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as Pillow
 
 from mmedge._optional import require
 from mmedge.errors import ConfigError, ResourceError
@@ -185,6 +184,8 @@ def _library(spec: Image) -> tuple[_Filter, _Resize, _Filter]:
 
 
 def _pillow_grey(rgb: Pixels) -> Pixels:
+    from PIL import Image as Pillow
+
     return np.asarray(Pillow.fromarray(rgb).convert("L"))
 
 
@@ -197,6 +198,8 @@ def _swap(picture: Pixels) -> Pixels:
 
 
 def _pillow_resize(name: ResizeFilter) -> _Resize:
+    from PIL import Image as Pillow
+
     resample = Pillow.Resampling[name.removeprefix("pillow-").upper()]
     return lambda picture, height, width: np.asarray(
         Pillow.fromarray(picture).resize((width, height), resample)
