@@ -116,7 +116,8 @@ def main() -> None:
             f"(limit {LIMIT_BYTES / 2**20:.0f})"
         )
         lines = grown(line)
-        line.delivery.close()
+        line.delivery.stop()
+        line.delivery.join(2.0)
     print("allocations that grew:", lines or "none")
     assert line.sink.taken > 0
     assert added_bytes <= LIMIT_BYTES

@@ -198,14 +198,16 @@ def test_a_missing_parent_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_only_one_may_write_at_a_time(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = filelock.FileLock
+
     def impatient(path: Any, timeout: float) -> filelock.FileLock:
         assert timeout > 0
-        return filelock.FileLock(path, timeout=0.1)
+        return lock(path, timeout=0.1)
 
-    monkeypatch.setattr(mmedge.bundle, "FileLock", impatient)
+    monkeypatch.setattr(filelock, "FileLock", impatient)
     before = open_bundle(written).digest
     with (
-        filelock.FileLock(written / ".lock"),
+        lock(written / ".lock"),
         pytest.raises(ConfigError, match="another process is writing"),
     ):
         save_bundle(linear_bundle(2), written, replace=True)
