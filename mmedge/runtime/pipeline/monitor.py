@@ -42,6 +42,7 @@ class Monitor:
         look: looks after everything.
         status: tells the state.
         sinks: are shown it.
+        on_failure: told when a bug has ended it; ``failure`` says which.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class Monitor:
         look: Callable[[], None],
         status: Callable[[], Status],
         sinks: Sequence[Delivery],
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self.progress = 0
         """A number that grows as long as the parts are looked after."""
         self.failure: BaseException | None = None
         """A bug of ours that ended it."""
         self._look, self._status, self._sinks = look, status, sinks
+        self._on_failure = on_failure
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
 
@@ -82,4 +85,5 @@ class Monitor:
                         sink.show(status)
         except BaseException as exc:
             self.failure = exc
+            self._on_failure()
             raise

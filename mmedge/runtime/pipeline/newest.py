@@ -1,27 +1,27 @@
-"""The newest picture and the text that holds, of every modality that has one."""
+"""The newest sample of every modality."""
 
 from __future__ import annotations
 
-from mmedge.runtime.samples import Frame, Line, Sample
+from mmedge.runtime.samples import Frame, Sample
 
 __all__ = ["Newest"]
 
 
 class Newest:
-    """Keeps one sample a modality: pictures for a window, texts for a bundle that takes over."""
+    """Keeps one sample a modality: for a window, and for a bundle that is to take over."""
 
     def __init__(self) -> None:
-        self.lines: dict[str, Line] = {}
-        self._frames: dict[str, Frame] = {}
+        self._samples: dict[str, Sample] = {}
 
     def keep(self, modality: str, sample: Sample) -> None:
-        """Keep a picture or a text in place of the one before."""
-        if isinstance(sample, Frame):
-            self._frames[modality] = sample
-        elif isinstance(sample, Line):
-            self.lines[modality] = sample
+        """Keep a sample in place of the one before."""
+        self._samples[modality] = sample
+
+    def samples(self) -> dict[str, Sample]:
+        """Give all as they are now: the sources' threads go on keeping."""
+        return dict(self._samples)
 
     def frame(self, modality: str | None) -> Frame | None:
         """Give the picture of a modality, or of the first that has one."""
-        names = list(self._frames) if modality is None else [modality]
-        return next((self._frames[name] for name in names if name in self._frames), None)
+        several = [each for name, each in self.samples().items() if modality in (None, name)]
+        return next((each for each in several if isinstance(each, Frame)), None)

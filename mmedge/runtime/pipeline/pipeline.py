@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,19 +13,20 @@ from typing_extensions import Self
 
 from mmedge._closing import Closing
 from mmedge.bundle import Bundle, open_bundle
-from mmedge.errors import ConfigError, MmedgeError
+from mmedge.errors import MmedgeError
 from mmedge.runtime.pipeline.binding import Inputs, bind
 from mmedge.runtime.pipeline.board import Board
 from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.delivery import Delivery
 from mmedge.runtime.pipeline.engine import Engine
-from mmedge.runtime.pipeline.feeds import Feed, check_feeds, check_kind
+from mmedge.runtime.pipeline.feeds import Feed, check_feeds
 from mmedge.runtime.pipeline.monitor import Monitor, Part, join_all
 from mmedge.runtime.pipeline.newest import Newest
-from mmedge.runtime.pipeline.pushing import make_pushers
+from mmedge.runtime.pipeline.pushing import Pushers
 from mmedge.runtime.pipeline.rate import Rate
 from mmedge.runtime.pipeline.status import Status, absences
 from mmedge.runtime.pipeline.supervisor import SourceSupervisor
+from mmedge.runtime.pipeline.swapping import make_fit, take_over
 from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.samples import Frame, Sample
 from mmedge.runtime.sinks.iterator import IteratorConfig, TickIterator
@@ -37,6 +39,7 @@ __all__ = ["Pipeline"]
 
 _log = logging.getLogger(__name__)
 
+_READY_MS = 10_000
 _SOURCES_S, _ENGINE_S, _SINKS_S, _RECORDER_S = 1.2, 1.0, 1.5, 0.8
 
 
@@ -87,12 +90,11 @@ class Pipeline(Closing):
         self._ticks = TickIterator(IteratorConfig(queue=self._config.queue))
         self._count = 0
         self._rate = Rate()
-        self._begun_ns = clock()
+        self._begun_ns = self._told_ns = clock()
         self._newest = Newest()
         self._prompts: tuple[Sequence[str], str] | None = None
-        self._pushed: set[str] = set()
         self._engine = self._make_engine(bundle)
-        self._pushers = make_pushers(bundle)
+        self._pushers = Pushers(bundle, self._fed)
         self._sources = [
             SourceSupervisor(
                 each.make,
@@ -105,8 +107,9 @@ class Pipeline(Closing):
         ]
         self._sinks = [Delivery(sink, self._config.queue) for sink in sinks]
         self._board = Board()
-        self.monitor = Monitor(self._look, self.status, self._sinks)
+        self.monitor = Monitor(self._look, self.status, self._sinks, self._ticks.close)
         self._started = self._closed = False
+        self._swapping = threading.Lock()
 
     @classmethod
     def open(cls, path: Path | str, inputs: Inputs | None = None, **options: Any) -> Self:
@@ -145,11 +148,13 @@ class Pipeline(Closing):
 
         Raises:
             ConfigError, IncompatibleError: a source cannot work as it was configured (`fault`).
+            BaseException: a bug of ours that ended the watch over the parts.
         """
         self.start()
         yield from self._ticks
-        if self.fault is not None:
-            raise self.fault
+        failure = self.fault or self.monitor.failure
+        if failure is not None:
+            raise failure
 
     def push(self, modality: str, value: Any, time_ns: int | None = None) -> None:
         """Give a sample of a device that the app owns; from any one thread per modality.
@@ -162,13 +167,7 @@ class Pipeline(Closing):
         Raises:
             ConfigError: no such modality, or it does not take such a thing.
         """
-        free = [name for name in self._pushers if name not in self._fed]
-        if modality not in free:
-            names = ", ".join(free) or "nothing"
-            raise ConfigError(f"{modality!r} cannot be pushed; what can be is: {names}")
-        sample = self._pushers[modality](value, time_ns, self._clock())
-        self._pushed.add(modality)
-        self._deliver(modality, sample)
+        self._deliver(modality, self._pushers.push(modality, value, time_ns, self._clock()))
 
     def set_prompts(self, texts: Sequence[str], template: str = "{}") -> None:
         """Let a matching task choose among other texts from the next prediction on."""
@@ -183,31 +182,25 @@ class Pipeline(Closing):
         """Predict with another bundle from now on; sources and sinks go on.
 
         Args:
-            bundle: has the modalities that are fed, in the same kinds.
+            bundle: has the modalities that are fed or pushed, and takes what comes from them.
             check: raises if it is not to be trusted with the work.
 
         Raises:
             MmedgeError: it is not fit; the old one goes on.
         """
         check(bundle)
-        for name in self._newest.lines:
-            check_kind(name, "text", bundle)
-        for name, kind in self._fed.items():
-            check_kind(name, kind, bundle)
-        engine = self._make_engine(bundle)
-        try:
-            if self._prompts is not None:
-                engine.set_prompts(*self._prompts)
-            engine.warm_up()
-        except BaseException:
-            engine.close()
-            raise
-        self._pushers = make_pushers(bundle, self._pushers)
-        old, self._engine = self._engine, engine  # from here on samples go to the new rings
-        for name, line in self._newest.lines.items():
-            engine.rings[name].push(line)  # a text that holds goes on holding
-        old.close()
-        engine.start(old.next)
+        engine, samples = self._make_engine(bundle), self._newest.samples()
+        make_fit(engine, self._fed, samples, self._prompts, predicts=self._predicts)
+        with self._swapping:
+            if self._closed:  # meanwhile: nothing is left to take over
+                engine.close()
+                return
+            self._pushers.swap(bundle)
+            old, self._engine = self._engine, engine  # from here on samples go to the new rings
+            if self._predicts:
+                take_over(old, engine, self._newest.samples())
+            else:
+                old.close()
         _log.warning("now predicting with %s (%s)", bundle.manifest.name, bundle.digest[:12])
 
     def status(self) -> Status:
@@ -241,14 +234,16 @@ class Pipeline(Closing):
 
     @property
     def ready(self) -> bool:
-        """Whether a prediction has been made: the graphs are warm, and something came."""
-        return self._count > 0
+        """Whether predictions are made: one has been, within the last 10 seconds."""
+        silent_ns = self._clock() - self._told_ns
+        return self._count > 0 and silent_ns < max(_READY_MS, 3 * self._config.heartbeat_ms) * 10**6
 
     def close(self) -> None:
         """End everything within 5 seconds; what the sinks have taken is flushed."""
-        if self._closed:
-            return
-        self._closed = True
+        with self._swapping:
+            if self._closed:
+                return
+            self._closed = True
         parts: list[Part] = [self.monitor, *self._sources]
         for part in parts:
             part.stop()
@@ -278,7 +273,7 @@ class Pipeline(Closing):
             ring.push(sample)
 
     def _emit(self, tick: Tick) -> None:
-        self._count += 1
+        self._count, self._told_ns = self._count + 1, tick.time_ns
         self._rate.count(tick.time_ns)
         self._ticks.emit(tick)
         for sink in self._sinks:
@@ -288,8 +283,8 @@ class Pipeline(Closing):
         """Look after everything."""
         for source in self._sources:
             source.poll()
-        unfed = self._pushers.keys() - self._fed.keys() - self._pushed
-        self._engine.explain_absence(absences(unfed, [s.status() for s in self._sources]))
+        sources = [source.status() for source in self._sources]
+        self._engine.explain_absence(absences(self._pushers.unfed, sources))
         self._engine.poll()
         for recorder in self._recorders:
             recorder.poll()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,14 @@ from mmedge.runtime.samples import Block, Frame, Line, Reading, Sample
 from mmedge.runtime.windows.cut import NS_PER_S
 from mmedge.specs import Image, Modality, Signal, Sound
 
-__all__ = ["Pusher", "make_pushers"]
+__all__ = ["Pusher", "Pushers"]
 
 _GAP_NS = 50_000_000
 """Sound that comes so much later or earlier than the samples before it begins a new run."""
 _FAR_NS = 60 * NS_PER_S
 """A capture time this far from now is one of another clock."""
+_AHEAD_NS = NS_PER_S
+"""Nothing is captured later than now; one such sample would shut out all that follow in time."""
 
 
 class Pusher:
@@ -79,10 +81,12 @@ class Pusher:
     def _time_ns(self, time_ns: Any, now_ns: int) -> int | None:
         if time_ns is None:
             return None
-        if not isinstance(time_ns, (int, np.integer)) or abs(int(time_ns) - now_ns) > _FAR_NS:
+        whole = isinstance(time_ns, (int, np.integer))
+        if not whole or not -_FAR_NS <= int(time_ns) - now_ns <= _AHEAD_NS:
             raise ConfigError(
-                f"modality '{self._name}': the capture time {time_ns!r} lies far from now "
-                f"({now_ns}); give integer nanoseconds of time.monotonic_ns(), or None"
+                f"modality '{self._name}': the capture time {time_ns!r} lies more than 60 s "
+                f"before now ({now_ns}) or 1 s after it; give integer nanoseconds of "
+                "time.monotonic_ns(), or None"
             )
         return int(time_ns)
 
@@ -125,10 +129,46 @@ class Pusher:
         return ConfigError(f"modality '{self._name}' takes {wanted}, but got {came}")
 
 
-def make_pushers(bundle: Bundle, before: Mapping[str, Pusher] | None = None) -> dict[str, Pusher]:
-    """Make one for every modality of a bundle; runs of sound are counted on from those before."""
-    pushers = {name: Pusher(name, each) for name, each in bundle.manifest.modalities.items()}
-    for name, pusher in pushers.items():
-        if before is not None and name in before:
-            pusher.follow(before[name])
-    return pushers
+class Pushers:
+    """One for every modality of a bundle that no source feeds.
+
+    Args:
+        bundle: whose modalities.
+        fed: the names of those that have a source of their own.
+    """
+
+    def __init__(self, bundle: Bundle, fed: Collection[str]) -> None:
+        self._fed = fed
+        self._pushed: set[str] = set()
+        self._each = _each(bundle)
+
+    @property
+    def unfed(self) -> set[str]:
+        """The modalities that nothing has been pushed to, and that have no source."""
+        return self._each.keys() - set(self._fed) - self._pushed
+
+    def push(self, modality: str, value: Any, time_ns: int | None, now_ns: int) -> Sample:
+        """Make a sample of a modality; see `Pusher`.
+
+        Raises:
+            ConfigError: no such modality, or it does not take such a thing.
+        """
+        free = [name for name in self._each if name not in self._fed]
+        if modality not in free:
+            names = ", ".join(free) or "nothing"
+            raise ConfigError(f"{modality!r} cannot be pushed; what can be is: {names}")
+        sample = self._each[modality](value, time_ns, now_ns)
+        self._pushed.add(modality)
+        return sample
+
+    def swap(self, bundle: Bundle) -> None:
+        """Go on for another bundle; runs of sound are counted on."""
+        each = _each(bundle)
+        for name, pusher in each.items():
+            if name in self._each:
+                pusher.follow(self._each[name])
+        self._each = each
+
+
+def _each(bundle: Bundle) -> dict[str, Pusher]:
+    return {name: Pusher(name, each) for name, each in bundle.manifest.modalities.items()}

@@ -21,6 +21,7 @@ __all__ = ["run_service"]
 _log = logging.getLogger(__name__)
 
 _POLL_S = 0.1
+_ABANDON_S = 0.5
 
 
 def run_service(
@@ -34,7 +35,8 @@ def run_service(
     """Run a started pipeline until it is told to end, and close it.
 
     SIGINT and SIGTERM end it; SIGHUP loads the bundle again and goes on with what is there
-    now, or with the old one if that does not pass ``check``. Where systemd listens, it is told.
+    now, or with the old one if that does not pass ``check``; that takes as long as it takes, on
+    a thread of its own, and is abandoned at the end. Where systemd listens, it is told.
 
     Args:
         pipeline: started.
@@ -50,13 +52,13 @@ def run_service(
         ConfigError, IncompatibleError: a source cannot work as it was configured.
     """
     begun_s = time.monotonic()
+    reload = _Reload(pipeline, load, check)
     systemd = Systemd(os.environ)
     systemd.ready()  # the graphs are warm; a device that is missing is no reason to begin anew
     with _signals() as asked:
         while True:
-            if asked.reload.is_set():
+            if asked.reload.is_set() and reload.begin():
                 asked.reload.clear()
-                _reload(pipeline, load, check)
             if pipeline.monitor.failure is not None:
                 raise pipeline.monitor.failure
             systemd.beat(pipeline.monitor.progress, time.monotonic_ns())
@@ -70,6 +72,7 @@ def run_service(
             if why:
                 systemd.stopping()
                 pipeline.close()
+                reload.join(_ABANDON_S)
                 return why
             asked.stop.wait(_POLL_S)
 
@@ -112,10 +115,33 @@ def _signals() -> Iterator[_Asked]:
             signal.signal(number, handler)
 
 
-def _reload(
-    pipeline: Pipeline, load: Callable[[], Bundle], check: Callable[[Bundle], None]
-) -> None:
-    try:
-        pipeline.swap(load(), check)
-    except MmedgeError as exc:
-        _log.warning("the bundle was not changed, the old one goes on: %s", exc)
+class _Reload:
+    """Loads, verifies and swaps the bundle on a thread of its own, one at a time."""
+
+    def __init__(
+        self, pipeline: Pipeline, load: Callable[[], Bundle], check: Callable[[Bundle], None]
+    ) -> None:
+        self._pipeline, self._load, self._check = pipeline, load, check
+        self._thread: threading.Thread | None = None
+
+    def begin(self) -> bool:
+        """Begin, unless the one before has not ended."""
+        if self._thread is not None and self._thread.is_alive():
+            return False
+        self._thread = threading.Thread(target=self._run, name="reload", daemon=True)
+        self._thread.start()
+        return True
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until it has ended, at most so long."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        kept = "the bundle was not changed, the old one goes on"
+        try:
+            self._pipeline.swap(self._load(), self._check)
+        except MmedgeError as exc:
+            _log.warning("%s: %s", kept, exc)
+        except Exception as exc:  # noqa: BLE001 - a bundle of any kind must not end what runs
+            _log.exception("%s: %s", kept, exc)

@@ -18,6 +18,7 @@ from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.status import Status
 from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.predictor import Predictor
+from mmedge.runtime.samples import Block
 from tests.fakes import linear_bundle
 from tests.runtime.pipeline.fakes import MS, fresh_fake, wait_until
 
@@ -338,6 +339,71 @@ def test_a_bug_in_the_watch_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> No
     with Pipeline(linear_bundle(1), config=FAST) as pipeline:
         monkeypatch.setattr(pipeline._engine, "poll", fail)
         wait_until(lambda: isinstance(pipeline.monitor.failure, ZeroDivisionError))
+
+
+def test_a_loop_over_predictions_ends_with_the_bug_that_ended_the_watch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with Pipeline(linear_bundle(1), config=FAST) as pipeline:
+        monkeypatch.setattr(pipeline._engine, "poll", fail)
+        with pytest.raises(ZeroDivisionError):
+            list(pipeline)
+
+
+@pytest.mark.parametrize("pushed", ["bee", "ant"])
+def test_a_bundle_that_does_not_take_what_comes_is_not_swapped_in(pushed: str) -> None:
+    first, second = linear_bundle(2), linear_bundle(1)  # the second has no bee
+    with Pipeline(first, config=FAST) as pipeline:
+        stereo = np.zeros((2, 2), np.int16)
+        pipeline.push("bee", sound(0.5))
+        if pushed == "ant":
+            mono, second = pipeline._engine.rings["ant"], linear_bundle(2)
+            pipeline._newest.keep("ant", Block(0, stereo, 1000, 1, 0))
+            with pytest.raises(ConfigError):  # so would its own ring
+                mono.check(Block(0, stereo, 1000, 1, 0))
+        with pytest.raises(ConfigError, match=pushed):
+            pipeline.swap(second)
+        assert pipeline.status().bundle == first.digest
+        push(pipeline, "bee", 0.5)  # the old one is whole
+        assert next(iter(pipeline)).bundle == first.digest
+
+
+def test_a_swap_while_only_recording_begins_no_prediction() -> None:
+    before = threading.active_count()
+    with Pipeline(linear_bundle(1), config=FAST, predict=False) as pipeline:
+        alive = threading.active_count()
+        pipeline.swap(linear_bundle(1))
+        assert threading.active_count() == alive
+        push(pipeline, "ant", 0.5)
+        time.sleep(0.2)
+        assert pipeline.status().ticks == 0
+    wait_until(lambda: threading.active_count() <= before)
+
+
+def test_a_swap_that_ends_after_the_pipeline_changes_nothing() -> None:
+    first, second = linear_bundle(1), linear_bundle(1, weights={"level": np.ones((1, 2, 1))})
+    pipeline = Pipeline(first, config=FAST)
+    pipeline.start()
+    pipeline.swap(second, lambda _: pipeline.close())
+    assert pipeline.status().bundle == first.digest
+
+
+def test_a_pipeline_that_has_not_predicted_for_ten_seconds_is_not_ready() -> None:
+    ahead_ns = 0
+    with Pipeline(
+        linear_bundle(1), config=FAST, clock=lambda: time.monotonic_ns() + ahead_ns
+    ) as pipeline:
+        assert not pipeline.status().ready
+        push(pipeline, "ant", 0.5)
+        next(iter(pipeline))
+        assert pipeline.status().ready
+        pipeline._engine.close()
+        ahead_ns = 11_000 * MS
+        assert not pipeline.status().ready
 
 
 def test_a_wall_clock_that_jumps_changes_nothing_but_the_time_of_day(

@@ -117,3 +117,10 @@ def test_a_text_is_a_text() -> None:
     assert pusher("even", None, NOW) == Line(NOW, "even")
     with pytest.raises(ConfigError, match="takes a text, but got bytes"):
         pusher(b"even", None, NOW)
+
+
+def test_a_picture_from_the_future_is_refused() -> None:
+    pusher, pixels = Pusher("camera", Image(height=8, width=8)), np.zeros((4, 6, 3), np.uint8)
+    assert pusher(pixels, NOW + 900 * MS, NOW).time_ns == NOW + 900 * MS
+    with pytest.raises(ConfigError, match="or 1 s after it"):
+        pusher(pixels, NOW + 1_100 * MS, NOW)

@@ -20,6 +20,7 @@ from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.recorder import RecordConfig
 from mmedge.runtime.pipeline.running import run_service
 from mmedge.runtime.pipeline.service import ServeConfig, find_bundle, record, serve
+from mmedge.runtime.pipeline.systemd import Systemd
 from mmedge.runtime.recording import parse_header
 from tests.conftest import DEMO
 from tests.fakes import linear_bundle
@@ -228,6 +229,45 @@ def test_sighup_loads_the_bundle_again_if_it_can_be_trusted(
     told = caplog.text
     assert ("now predicting with linear" in told) is trusted
     assert ("the old one goes on: it fails its own proof" in told) is not trusted
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP on Windows")
+def test_whatever_goes_wrong_with_a_new_bundle_the_old_one_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def load() -> Bundle:
+        raise RuntimeError("dictionary changed size during iteration")
+
+    with Pipeline(linear_bundle(1)) as pipeline:
+        later(lambda: os.kill(os.getpid(), signal.SIGHUP))
+        assert run_service(pipeline, load=load, for_s=1) == "1 s are over"
+    assert "the old one goes on: dictionary changed size" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP on Windows")
+def test_the_end_and_the_watchdog_do_not_wait_for_a_bundle_that_is_verified(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verifying, release, beats = threading.Event(), threading.Event(), []
+
+    def check(bundle: Bundle) -> None:
+        verifying.set()
+        release.wait(20)
+
+    def beat(self: Systemd, progress: int, now_ns: int) -> None:
+        if verifying.is_set():
+            beats.append(progress)
+        if len(set(beats)) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Systemd, "beat", beat)
+    bundle = linear_bundle(1)
+    with Pipeline(bundle) as pipeline:
+        later(lambda: os.kill(os.getpid(), signal.SIGHUP))
+        begun_s = time.monotonic()
+        assert run_service(pipeline, load=lambda: bundle, check=check) == "SIGTERM"
+        assert time.monotonic() - begun_s < 5
+    release.set()
 
 
 def test_downmixing_stays_over_a_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
