@@ -108,7 +108,7 @@ def serve(  # one option for each field of the frozen configurations
     abstain: Annotated[float | None, option(EVENTS, "No label below this smoothed score.")] = None,
     recording: Annotated[Path | None, source("NAME.recording, instead of live sources.")] = None,
     replay: Annotated[
-        str, source("'as-run' repeats the live decisions, 'ideal' drops nothing.")
+        str, source("'as-run' repeats the live decisions; 'ideal' drops nothing.")
     ] = "ideal",
     for_s: Annotated[float | None, typer.Option("--for", help="End after so many seconds.")] = None,
 ) -> None:

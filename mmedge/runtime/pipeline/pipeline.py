@@ -197,6 +197,8 @@ class Pipeline(Closing):
                 return
             self._pushers.swap(bundle)
             old, self._engine = self._engine, engine  # from here on samples go to the new rings
+            for recorder in self._recorders:
+                recorder.swap(bundle)
             if self._predicts:
                 take_over(old, engine, self._newest.samples())
             else:

@@ -13,35 +13,39 @@ __all__ = ["RecordQueue"]
 
 
 class RecordQueue:
-    """Takes without waiting; what does not fit is lost and counted.
+    """Takes without waiting, before its start too; what does not fit is lost and counted.
 
     Args:
-        writer: gets everything on one thread, and is closed there.
         most_bytes: may wait.
-        on_change: told on that thread when the recording's header has to tell more.
     """
 
-    def __init__(self, writer: Writer, most_bytes: int, on_change: Callable[[], None]) -> None:
+    def __init__(self, most_bytes: int) -> None:
         self.lost = 0
         self.broken = ""
         """Why nothing more can be written; empty while it can."""
-        self._writer = writer
-        self._on_change = on_change
         self._most_bytes = most_bytes
         self._waiting: deque[tuple[Any, int]] = deque()
         self._bytes = 0
         self._changed = threading.Condition()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="record", daemon=True)
+        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Begin to write."""
+    def start(self, writer: Writer, on_change: Callable[[], None]) -> None:
+        """Begin to write.
+
+        Args:
+            writer: gets everything on one thread, and is closed there.
+            on_change: told on that thread when the recording's header has to tell more.
+        """
+        self._thread = threading.Thread(
+            target=self._run, args=(writer, on_change), name="record", daemon=True
+        )
         self._thread.start()
 
     @property
     def alive(self) -> bool:
         """Whether something may still be written."""
-        return self._thread.is_alive()
+        return self._thread is not None and self._thread.is_alive()
 
     def put(self, sample: Any, size_bytes: int) -> None:
         """Leave a sample or a line."""
@@ -61,17 +65,18 @@ class RecordQueue:
 
     def join(self, timeout_s: float) -> None:
         """Wait until it has ended, at most so long."""
-        self._thread.join(timeout_s)
+        if self._thread is not None:
+            self._thread.join(timeout_s)
 
-    def _run(self) -> None:
+    def _run(self, writer: Writer, on_change: Callable[[], None]) -> None:
         try:
             while (sample := self._next()) is not None:
-                if self._writer.write(sample):
-                    self._on_change()
+                if writer.write(sample):
+                    on_change()
         except Exception as exc:  # noqa: BLE001 - a full disk ends the recording, nothing else
             self._break(exc)
         try:
-            self._writer.close()
+            writer.close()
         except Exception as exc:  # noqa: BLE001 - as above
             self._break(exc)
 

@@ -31,7 +31,6 @@ from mmedge.runtime.recording.writer import (
     PicturesWriter,
     SoundWriter,
     TrackWriter,
-    Writer,
 )
 from mmedge.runtime.samples import Block, Frame, Sample
 from mmedge.specs import Modality
@@ -105,9 +104,12 @@ class Recorder(Closing):
             lossless=config.lossless,
         )
         self._checked_ns = self._header.begun_ns
-        self._tracks: dict[str, tuple[TrackWriter, RecordQueue]] = {}
-        self._queues: list[RecordQueue] = []
-        self._log: RecordQueue | None = None
+        self._writers: dict[str, TrackWriter] = {}
+        self._tracks = {n: RecordQueue(config.waiting_bytes) for n in self._header.modalities}
+        self._log = RecordQueue(config.waiting_bytes)
+        self._queues = [*self._tracks.values(), self._log]
+        self._begun = False
+        self._ended_ns: int | None = None
         self._ending = threading.Lock()
         self._writing = threading.Lock()
         self._finished = False
@@ -115,7 +117,7 @@ class Recorder(Closing):
         """Why it has ended; empty while it goes on."""
 
     def start(self) -> None:
-        """Make the folder; what comes from now on is kept. The pipeline does this.
+        """Make the folder, and begin to write what has come and comes. The pipeline does this.
 
         Raises:
             ConfigError: it cannot be made.
@@ -130,23 +132,30 @@ class Recorder(Closing):
             config.path.mkdir(parents=True)
             self._write_header(self._header)
             for name, modality in self._header.modalities.items():
-                writer = _writer(config, name, modality)
-                self._tracks[name] = writer, self._queue(writer)
-            self._log = self._queue(LogWriter(config.path))
+                self._writers[name] = _writer(config, name, modality)
+            log = LogWriter(config.path)
         except OSError as exc:
+            for writer in self._writers.values():
+                writer.close()
             told = "it exists already" if isinstance(exc, FileExistsError) else exc.strerror
             raise ConfigError(f"{config.path} cannot be made: {told}") from exc
-        for queue in self._queues:
-            queue.start()
+        for name, writer in self._writers.items():
+            self._tracks[name].start(writer, self._tell)
+        self._log.start(log, self._tell)
+        self._begun = True
 
     def sample(self, modality: str, sample: Sample) -> None:
         """Take a sample as its source gave it; of what the first bundle lacks nothing is kept."""
         if not self.ended and modality in self._tracks:
-            self._tracks[modality][1].put(sample, _size(sample))
+            self._tracks[modality].put(sample, _size(sample))
 
     def prompts(self, texts: Sequence[str], template: str) -> None:
         """Take note of the texts that a matching task chooses among from now on."""
         self._note({"what": "prompts", "texts": list(texts), "template": template})
+
+    def swap(self, bundle: Bundle) -> None:
+        """Take note that what comes from now on was made with a bundle opened anew."""
+        self._note({"what": "swap", "bundle": bundle.digest})
 
     def encoding(self, encoding: Encoding) -> None:
         """Take note of an embedding."""
@@ -171,7 +180,7 @@ class Recorder(Closing):
     def poll(self) -> None:
         """End when a limit is reached, and write the end; the pipeline does this now and then."""
         now_ns = self._clock()
-        if self._log is None or now_ns - self._checked_ns < _CHECK_NS:
+        if not self._begun or now_ns - self._checked_ns < _CHECK_NS:
             return
         self._checked_ns = now_ns
         if not self.ended:
@@ -183,7 +192,7 @@ class Recorder(Closing):
         """Tell what was taken and lost, and why it has ended, if it has."""
         return SinkStatus(
             name="recording",
-            taken=sum(writer.samples for writer, _ in self._tracks.values()),
+            taken=sum(writer.samples for writer in self._writers.values()),
             dropped=sum(queue.lost for queue in self._queues),
             degraded=self.ended,
         )
@@ -194,6 +203,7 @@ class Recorder(Closing):
             if self.ended:
                 return
             self.ended = why
+            self._ended_ns = self._clock()
         _log.info("recording %s: %s", self._config.path, why)
         for queue in self._queues:
             queue.stop()
@@ -206,15 +216,11 @@ class Recorder(Closing):
             queue.join(max(until_s - time.monotonic(), 0))
         self._finish()
 
-    def _queue(self, writer: Writer) -> RecordQueue:
-        def on_change() -> None:
-            self._write_header(self._described(complete=False))
-
-        self._queues.append(RecordQueue(writer, self._config.waiting_bytes, on_change))
-        return self._queues[-1]
+    def _tell(self) -> None:
+        self._write_header(self._described(complete=False))
 
     def _note(self, row: dict[str, object]) -> None:
-        if not self.ended and self._log is not None:
+        if not self.ended:
             self._log.put(row, _LINE_BYTES)
 
     def _check(self, now_ns: int) -> None:
@@ -229,7 +235,7 @@ class Recorder(Closing):
 
     def _finish(self) -> None:
         with self._ending:
-            if self._finished or self._log is None:
+            if self._finished or not self._begun:
                 return
             self._finished = True
         whole = not any(queue.alive or queue.broken for queue in self._queues)
@@ -239,12 +245,13 @@ class Recorder(Closing):
             _log.warning("the end of %s cannot be written: %s", self._config.path, exc.strerror)
 
     def _described(self, *, complete: bool) -> Header:
-        tracks = {name: writer.track(queue.lost) for name, (writer, queue) in self._tracks.items()}
+        tracks = {n: writer.track(self._tracks[n].lost) for n, writer in self._writers.items()}
         return self._header.model_copy(
             update={
                 "tracks": {name: track for name, track in tracks.items() if track.samples},
                 "complete": complete,
                 "ended": self.ended,
+                "ended_ns": self._ended_ns,
             }
         )
 

@@ -11,6 +11,7 @@ import heapq
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 
 from pydantic import TypeAdapter
 
@@ -22,14 +23,16 @@ from mmedge.runtime.pipeline.fusing import Desk, Fuser, Selection
 from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.recording import Recording
-from mmedge.runtime.recording.layout import EncodingRow, PromptsRow, TickRow, told
+from mmedge.runtime.recording.layout import EncodingRow, PromptsRow, SwapRow, TickRow, told
 from mmedge.runtime.rings import Ring, Window, make_ring
 from mmedge.runtime.samples import Block, Sample
+from mmedge.runtime.windows.cut import NS_PER_MS
 
 __all__ = ["as_run", "ideal", "recorded_config"]
 
-_KEPT = 64
-"""Encodings of a modality that a later prediction may still use."""
+_HANGS_KEPT = 2
+"""An encoding is kept for so many times the time after which a fusion is abandoned, from when
+another took its place: until then a prediction that was made of it may stand in the log."""
 
 
 def recorded_config(recording: Recording) -> LiveConfig:
@@ -62,14 +65,19 @@ def as_run(predictor: Predictor, recording: Recording) -> Iterator[Tick]:
             f"{recording.header.bundle[:12]}); as-run repeats its predictions only with that "
             "one. 'ideal' takes any bundle with the same modalities."
         )
-    players = {name: _Player(name, predictor, recording) for name in predictor.manifest.presence}
-    fuser = Fuser(predictor, recorded_config(recording))
+    config = recorded_config(recording)
+    kept_ns = _HANGS_KEPT * config.hang_ms * NS_PER_MS
+    names = predictor.manifest.presence
+    players = {name: _Player(name, predictor, recording, kept_ns) for name in names}
+    fuser = Fuser(predictor, config)
     try:
         for row in recording.log():
             if isinstance(row, EncodingRow):
                 players[row.modality].repeat(row)
             elif isinstance(row, PromptsRow):
                 predictor.set_prompts(row.texts, row.template)
+            elif isinstance(row, SwapRow):
+                raise _went_on(recording, row.bundle)
             else:
                 yield fuser(_selection(row, players, recording), row.utc_ns)
     except (KeyError, OverflowError) as exc:
@@ -79,20 +87,25 @@ def as_run(predictor: Predictor, recording: Recording) -> Iterator[Tick]:
 def _selection(row: TickRow, players: Mapping[str, _Player], recording: Recording) -> Selection:
     decided = row.decision
     if decided.bundle != recording.header.bundle:
-        raise SourceError(
-            f"{recording.path} went on with another bundle ({decided.bundle[:12]}); up to here "
-            "it was repeated"
-        )
+        raise _went_on(recording, decided.bundle)
     present = {name: players[name].made[number] for name, number in row.uses.items()}
     return Selection(decided.time_ns, present, decided.absent)
+
+
+def _went_on(recording: Recording, bundle: str) -> SourceError:
+    same = "the same bundle, opened anew" if bundle == recording.header.bundle else "another bundle"
+    return SourceError(
+        f"{recording.path} went on with {same} ({bundle[:12]}); up to here it was repeated"
+    )
 
 
 class _Player:
     """One modality: its recorded samples, and what is made of them."""
 
-    def __init__(self, name: str, predictor: Predictor, recording: Recording) -> None:
+    def __init__(self, name: str, predictor: Predictor, recording: Recording, kept_ns: int) -> None:
         self._name = name
         self._recording = recording
+        self._kept_ns = kept_ns
         self._ring = make_ring(
             name,
             predictor.manifest.modalities[name],
@@ -118,8 +131,12 @@ class _Player:
             window = self._ring.cut(row.place)
         window = replace(window, reset=row.reset, skipped=row.skipped)
         self._stage.next = row.number
-        self.made[row.number] = self._stage(window)
-        self.made.pop(min(self.made) if len(self.made) > _KEPT else -1, None)
+        made = self.made[row.number] = self._stage(window)
+        while len(self.made) > 1:
+            oldest, following = islice(self.made, 2)
+            if self.made[following].end_ns >= made.end_ns - self._kept_ns:
+                break
+            del self.made[oldest]
 
     def _misses(self, sample: Sample) -> bool:
         """Tell whether sound before it, of the same run, was not recorded."""
@@ -159,6 +176,10 @@ def ideal(
         desk.put(stages[predictor.manifest.presence[column]](window.window))
         if desk.due(end_ns):
             yield fuser(desk.select(end_ns), end_ns + offset_ns)
+    # Nothing more comes: what is present becomes stale, and events end.
+    while recording.header.ended_ns is not None and desk.wakes_ns <= recording.header.ended_ns:
+        wakes_ns = int(desk.wakes_ns)
+        yield fuser(desk.select(wakes_ns), wakes_ns + offset_ns)
 
 
 class _Held:

@@ -68,7 +68,8 @@ class ServeConfig:
         recording: replay this instead of live sources.
         replay: ``as-run`` or ``ideal``.
         outputs: where predictions go.
-        live: how the pipeline behaves.
+        live: how the pipeline behaves. A recording is replayed as it was made: ``as-run``
+            always, ``ideal`` unless this says anything but the defaults.
         prompts: texts to choose from; empty for the model's own labels.
         template: the sentence around each prompt.
         downmix: how stereo becomes mono, where the model does not say.
@@ -205,7 +206,8 @@ def _why_nothing(pipeline: Pipeline) -> str:
 def _replay(path: Path, recorded: Path, config: ServeConfig) -> str:
     recording = open_recording(recorded)
     exact = config.replay == "as-run"
-    live = recorded_config(recording) if exact else config.live
+    recorded_so = exact or config.live == LiveConfig()
+    live = recorded_config(recording) if recorded_so else config.live
     heard = [m for m in recording.header.modalities.values() if isinstance(m, Sound)]
     downmix = config.downmix or next((each.downmix for each in heard if each.downmix), None)
     bundle = downmixed(open_bundle(path), downmix)

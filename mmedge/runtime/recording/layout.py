@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field, StringConstraints, ValidationError, model_validator
@@ -129,6 +129,7 @@ class Header(Spec):
         complete: it was ended in an orderly way; else it was cut off, and the last
             samples of its files may be missing.
         ended: why it ended, for people.
+        ended_ns: pipeline time at the end; ``None`` while it goes on, or if it was cut off.
         tracks: by modality.
     """
 
@@ -142,6 +143,7 @@ class Header(Spec):
     lossless: bool = True
     complete: bool = False
     ended: str = ""
+    ended_ns: Int64 | None = None
     tracks: dict[Name, Track] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -150,6 +152,12 @@ class Header(Spec):
             modality = self.modalities.get(name)
             if modality is None or modality.kind != track.kind:
                 raise ValueError(f"track {name!r} is of no {track.kind} modality")
+        return self
+
+    @model_validator(mode="after")
+    def _check_end(self) -> Self:
+        if self.ended_ns is not None and not 0 <= self.ended_ns - self.begun_ns <= LATEST_NS:
+            raise ValueError(f"it cannot have ended at {self.ended_ns} ns")
         return self
 
 
@@ -179,6 +187,13 @@ class PromptsRow(Spec):
     what: Literal["prompts"] = "prompts"
     texts: Annotated[tuple[str, ...], Field(strict=False)]
     template: str
+
+
+class SwapRow(Spec):
+    """A line of the log: from here on a bundle opened anew predicts, counting from 0."""
+
+    what: Literal["swap"] = "swap"
+    bundle: str
 
 
 class Decided(Spec, extra="ignore"):
@@ -219,7 +234,8 @@ class ReadingRow(Spec):
     values: Annotated[tuple[float, ...], Field(strict=False, max_length=4096)]
 
 
-LogRow = Annotated[EncodingRow | TickRow | PromptsRow, Field(discriminator="what")]
+Row: TypeAlias = EncodingRow | TickRow | PromptsRow | SwapRow
+LogRow = Annotated[Row, Field(discriminator="what")]
 
 
 def told(exc: ValueError) -> str:
@@ -239,7 +255,7 @@ def parse_header(path: Path) -> Header:
         IncompatibleError: a newer mmedge wrote it.
     """
     file = path / HEADER
-    if not file.is_file():
+    if file.is_symlink() or not file.is_file():
         raise ArtefactError(f"{path} is not a recording: it has no {HEADER}")
     if file.stat().st_size > _MAX_HEADER_BYTES:
         raise ArtefactError(f"{file} is larger than {_MAX_HEADER_BYTES} bytes: no header is")

@@ -23,14 +23,12 @@ from mmedge.runtime.recording.layout import (
     LOG,
     MAX_BLOCK_S,
     TIMES,
-    EncodingRow,
     Header,
     LineRow,
     LogRow,
     Part,
-    PromptsRow,
     ReadingRow,
-    TickRow,
+    Row,
     parse_header,
     told,
 )
@@ -38,10 +36,10 @@ from mmedge.runtime.samples import Block, Frame, Line, Reading, Sample
 
 __all__ = ["Recording", "open_recording"]
 
-_MAX_TIMES_BYTES = 2**30
+_ROWS_AT_ONCE = 4096
 _MAX_LINE_CHARS = 16 * 2**20
 _CODECS = {"image": ("ffv1", "mjpeg"), "sound": ("flac",)}
-_LOG: TypeAdapter[EncodingRow | TickRow | PromptsRow] = TypeAdapter(LogRow)
+_LOG: TypeAdapter[Row] = TypeAdapter(LogRow)
 _LINE = TypeAdapter(LineRow)
 _READING = TypeAdapter(ReadingRow)
 
@@ -82,7 +80,7 @@ class Recording:
         elif track.lines is not None:
             yield from self._lines(self.path / track.lines, track.kind)
 
-    def log(self) -> Iterator[EncodingRow | TickRow | PromptsRow]:
+    def log(self) -> Iterator[Row]:
         """Give the lines of the log; one that was cut off at the end is left out.
 
         Raises:
@@ -143,8 +141,7 @@ class Recording:
         """Decode the only stream of a media file, up to where it was cut off."""
         av = require("av", extra="live", why="reading a recording")
         path = self.path / name
-        if not path.is_file():
-            raise SourceError(f"{path} is missing from the recording")
+        _check_plain(path)
         try:
             # No other demuxer: some follow what a file names to other files and machines.
             with av.open(str(path), format="matroska") as container:
@@ -154,23 +151,15 @@ class Recording:
             if self.header.complete and not isinstance(exc, av.EOFError):
                 raise SourceError(f"{path} is damaged: {exc}") from exc
 
-    def _times(self, part: Part, columns: int) -> list[list[int]]:
+    def _times(self, part: Part, columns: int) -> Iterator[list[int]]:
         file = self.path / part.times
-        try:
-            if not file.is_file():
-                raise SourceError(f"{file} is missing from the recording")
-            if file.stat().st_size > _MAX_TIMES_BYTES:
-                raise ArtefactError(f"{file} is larger than {_MAX_TIMES_BYTES} bytes")
-            data = file.read_bytes()
-        except OSError as exc:
-            if isinstance(exc, SourceError):
-                raise
-            raise SourceError(f"{file} cannot be read: {exc.strerror}") from exc
-        whole = len(data) // (8 * columns) * 8 * columns
-        rows: list[list[int]] = np.frombuffer(data[:whole], TIMES).reshape(-1, columns).tolist()
-        for row in rows:
-            self._check_time(file, row[-1])
-        return rows
+        _check_plain(file)
+        with file.open("rb") as rows:
+            while data := rows.read(_ROWS_AT_ONCE * 8 * columns):
+                whole = len(data) // (8 * columns) * 8 * columns  # the last may be cut off
+                for row in np.frombuffer(data[:whole], TIMES).reshape(-1, columns).tolist():
+                    self._check_time(file, row[-1])
+                    yield row
 
     def _lines(self, file: Path, kind: str) -> Iterator[Line | Reading]:
         for row in _rows(file, _LINE if kind == "text" else _READING):
@@ -214,9 +203,15 @@ def _only_stream(container: Any, path: Path, kind: str) -> Any:
     return container.streams[0]
 
 
+def _check_plain(file: Path) -> None:
+    if file.is_symlink():
+        raise ArtefactError(f"{file} is a link: a recording holds none, it could lead elsewhere")
+    if not file.is_file():
+        raise SourceError(f"{file} is missing from the recording")
+
+
 def _rows(path: Path, row: TypeAdapter[Any]) -> Iterator[Any]:
-    if not path.is_file():
-        raise SourceError(f"{path} is missing from the recording")
+    _check_plain(path)
     with path.open("rb") as file:
         while line := file.readline(_MAX_LINE_CHARS):
             if not line.endswith(b"\n"):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,12 +18,13 @@ import pytest
 
 from mmedge.bundle import Bundle
 from mmedge.errors import ConfigError
+from mmedge.runtime.pipeline import recorder as recorder_module
 from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.record_queue import RecordQueue
 from mmedge.runtime.pipeline.recorder import RecordConfig, Recorder
 from mmedge.runtime.recording import open_recording
-from mmedge.runtime.recording.writer import Writer
+from mmedge.runtime.recording.writer import LogWriter, Writer
 from mmedge.runtime.samples import Block, Frame
 from tests.fakes import linear_bundle
 from tests.runtime.pipeline.fakes import wait_until
@@ -124,6 +127,23 @@ def test_what_exists_or_cannot_be_made_is_refused(tmp_path: Path) -> None:
         recorder(tmp_path / "file", linear_bundle(1))
 
 
+def test_a_disk_that_is_full_at_the_start_is_said_and_closing_does_not_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(LogWriter):
+        def __init__(self, folder: Path) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(recorder_module, "LogWriter", Full)
+    bundle = linear_bundle(1)
+    keep = Recorder(RecordConfig(path=tmp_path / "a.recording"), bundle, LiveConfig())
+    with (
+        pytest.raises(ConfigError, match="cannot be made: No space left on device"),
+        Pipeline(bundle, recorder=keep),
+    ):
+        pass
+
+
 def test_a_configuration_that_fails_leaves_no_folder(tmp_path: Path) -> None:
     bundle = linear_bundle(1)
     keep = Recorder(RecordConfig(path=tmp_path / "a.recording"), bundle, LiveConfig())
@@ -156,8 +176,8 @@ def test_a_writer_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
         def close(self) -> None:
             pass
 
-    queue = RecordQueue(Stuck(), 1_000, lambda: None)
-    queue.start()
+    queue = RecordQueue(1_000)
+    queue.start(Stuck(), lambda: None)
     queue.put("x", 1)
     begin_s = time.monotonic()
     queue.stop()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mmedge.bundle import Bundle
@@ -17,11 +18,15 @@ from mmedge.runtime.clips import open_sound, open_video
 from mmedge.runtime.pipeline.config import EventConfig, LiveConfig
 from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.recorder import RecordConfig, Recorder
-from mmedge.runtime.pipeline.replay import as_run, ideal, recorded_config
+from mmedge.runtime.pipeline.replay import _Player, as_run, ideal, recorded_config
 from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.recording import Recording, open_recording
+from mmedge.runtime.recording.layout import EncodingRow, PromptsRow, TickRow
+from mmedge.runtime.samples import Frame
 from tests.fakes import linear_bundle
+from tests.runtime.pipeline.fakes import wait_until
+from tests.runtime.sinks.ticks import HandClock
 
 CLIP = Path(__file__).resolve().parents[3] / "mmedge" / "demo" / "clip.mkv"
 SPEED, CLIP_S = 4, 6
@@ -144,6 +149,93 @@ def test_prompts_that_change_on_the_way_are_repeated(tmp_path: Path) -> None:
     with Noting(bundle) as predictor:
         assert list(as_run(predictor, open_recording(tmp_path / "a.recording"))) == []
     assert told == [(("a cat", "a dog"), "a photo of {}")]
+
+
+def test_what_came_before_the_start_is_repeated_too(
+    predictor: Predictor, demo: Bundle, tmp_path: Path
+) -> None:
+    keep = Recorder(RecordConfig(path=tmp_path / "a.recording"), demo, CONFIG)
+    pipeline = Pipeline(demo, config=CONFIG, recorder=keep)
+    pipeline.push("hint", "even")
+    with pipeline:
+        pipeline.push("camera", np.zeros((8, 8, 3), np.uint8))
+        wait_until(lambda: pipeline.status().ticks > 1)
+        pipeline.close()
+        made = decisions(iter(pipeline))
+    assert '"hint"' in made[-1]
+    assert decisions(as_run(predictor, open_recording(tmp_path / "a.recording"))) == made
+
+
+def test_prompts_set_before_the_start_are_repeated(tmp_path: Path) -> None:
+    bundle = linear_bundle(1)
+    keep = Recorder(RecordConfig(path=tmp_path / "a.recording"), bundle, LiveConfig())
+    keep.prompts(("a cat", "a dog"), "{}")  # as the engine does when they are set
+    keep.start()
+    keep.close()
+    (row,) = open_recording(tmp_path / "a.recording").log()
+    assert row == PromptsRow(texts=("a cat", "a dog"), template="{}")
+
+
+def test_a_prediction_that_was_logged_late_is_repeated(
+    predictor: Predictor, live: Live, copy: Path
+) -> None:
+    decided = next(row for row in live[0].log() if isinstance(row, TickRow)).model_dump()
+    rows: list[Any] = [
+        {"what": "encoding", "modality": "camera", "number": number, "place": [frame.time_ns]}
+        for number, frame in enumerate(live[0].samples("camera"))
+    ]
+    assert len(rows) == 72
+    lines = [*rows, {**decided, "uses": {"camera": 0}}]
+    (copy / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tick,) = as_run(predictor, open_recording(copy))
+    assert tick.basis["camera"].encoding == 0
+
+
+def test_encodings_that_no_prediction_can_use_are_forgotten(
+    predictor: Predictor, live: Live
+) -> None:
+    player = _Player("camera", predictor, live[0], kept_ns=10**9)
+    rows = [r for r in live[0].log() if isinstance(r, EncodingRow) and r.modality == "camera"]
+    for row in rows:
+        player.repeat(row)
+    newest_ns = player.made[rows[-1].number].end_ns
+    kept = sorted(each.end_ns for each in player.made.values())
+    assert len(kept) < len(rows) / 2
+    assert kept[0] < newest_ns - 10**9 <= kept[1]  # it was the newest until kept[1] was made
+
+
+def test_a_bundle_that_was_opened_anew_ends_the_repetition(
+    predictor: Predictor, demo: Bundle, tmp_path: Path
+) -> None:
+    def swap(pipeline: Pipeline) -> None:
+        wait_until(lambda: pipeline.ready)
+        pipeline.swap(demo)
+
+    def prepare(pipeline: Pipeline) -> None:
+        threading.Thread(target=swap, args=(pipeline,)).start()
+
+    recording, made = record(tmp_path, demo, prepare)
+    found: list[Tick] = []
+    with pytest.raises(SourceError, match="went on with the same bundle, opened anew"):
+        found.extend(as_run(predictor, recording))
+    assert 0 < len(found) < len(made)
+    assert decisions(iter(found)) == made[: len(found)]
+
+
+def test_ideal_goes_on_until_the_recording_ended(
+    predictor: Predictor, demo: Bundle, tmp_path: Path
+) -> None:
+    clock = HandClock(5 * 10**9)
+    keep = Recorder(RecordConfig(path=tmp_path / "a.recording"), demo, CONFIG, clock=clock)
+    keep.start()
+    keep.sample("camera", Frame(clock(), np.zeros((8, 8, 3), np.uint8)))
+    clock.forward(3)
+    keep.close()
+    ticks = list(ideal(predictor, open_recording(tmp_path / "a.recording"), CONFIG))
+    assert "camera" not in ticks[0].absent
+    gone = next(tick for tick in ticks if tick.absent.get("camera") == "stale")
+    assert gone.time_ns == 5 * 10**9 + 900_000_000 + 1
+    assert 7 * 10**9 < ticks[-1].time_ns <= 8 * 10**9
 
 
 def test_another_bundle_cannot_repeat_what_was_decided(live: Live) -> None:

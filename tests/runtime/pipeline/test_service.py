@@ -124,6 +124,29 @@ def test_a_recording_that_ended_at_its_limit_repeats_the_decisions_up_to_there(
     assert decided[0][: len(decided[1])] == decided[1]
 
 
+def test_ideal_takes_the_recorded_configuration_unless_another_is_given(tmp_path: Path) -> None:
+    folder, again = tmp_path / "a.recording", tmp_path / "again.jsonl"
+    config = ServeConfig(
+        inputs=Inputs(files=(CLIP,)),
+        live=LiveConfig(fuse="mic"),
+        outputs=Outputs(record=RecordConfig(path=folder), as_json=True),
+        for_s=1.5,
+    )
+    serve(DEMO, config, trust)
+    count = {}
+    for name, live in (("recorded", LiveConfig()), ("given", LiveConfig(fuse="camera"))):
+        replay = ServeConfig(
+            inputs=Inputs(), recording=folder, live=live, outputs=Outputs(jsonl=again)
+        )
+        serve(DEMO, replay, trust)
+        lines = [json.loads(line) for line in again.read_text().splitlines()]
+        again.unlink()
+        count[name] = len(lines)
+    # The clip has 12 pictures a second, and the microphone a window every 250 ms.
+    assert 3 <= count["recorded"] <= 9
+    assert count["given"] >= 12
+
+
 def test_recording_alone_predicts_nothing_and_has_nothing_to_repeat(tmp_path: Path) -> None:
     folder = tmp_path / "a.recording"
     begun = []

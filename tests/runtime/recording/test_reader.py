@@ -89,6 +89,15 @@ def test_a_missing_file_is_said(copy: Path, name: str) -> None:
         list(recording.log() if name == "log.jsonl" else recording.samples("camera"))
 
 
+@pytest.mark.parametrize("name", ["camera-0.mkv", "camera-0.times", "log.jsonl"])
+def test_a_link_out_of_the_recording_is_not_followed(copy: Path, name: str) -> None:
+    recording = open_recording(copy)
+    (copy / name).rename(copy.parent / name)
+    (copy / name).symlink_to(copy.parent / name)
+    with pytest.raises(ArtefactError, match="is a link"):
+        list(recording.log() if name == "log.jsonl" else recording.samples("camera"))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
 def test_a_pipe_in_place_of_a_file_does_not_hang(copy: Path) -> None:
     for name in ("camera-0.mkv", "log.jsonl"):
