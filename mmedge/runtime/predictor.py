@@ -84,7 +84,8 @@ class Predictor(Closing):
             for name, spec in manifest.modalities.items()
         }
         self._prompts: Prompts | None = None
-        self._threads: dict[str, int | None] = dict.fromkeys(manifest.plans[plan].graphs, threads)
+        self.threads: dict[str, int | None] = dict.fromkeys(manifest.plans[plan].graphs, threads)
+        """CPU threads inside one operator of each graph, by modality and ``fusion``."""
         self._spin = spin
         self._graphs: dict[str, Backend] = {}
         try:
@@ -262,7 +263,7 @@ class Predictor(Closing):
             threads: as for the class; 0 leaves them as they were.
         """
         if threads != 0:
-            self._threads[name] = threads
+            self.threads[name] = threads
         self._graphs[name] = self._open(name)
 
     def close(self) -> None:
@@ -276,7 +277,7 @@ class Predictor(Closing):
             self.backend,
             model,
             what=f"graph {name!r}",
-            threads=self._threads[name],
+            threads=self.threads[name],
             spin=self._spin,
         )
         if graph.spec != self.manifest.graphs[name]:

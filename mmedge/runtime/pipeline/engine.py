@@ -39,6 +39,10 @@ class Journal(Protocol):
         """A matching task chooses among these from now on."""
         ...
 
+    def threads(self, graphs: Mapping[str, int | None]) -> None:
+        """The graphs run with so many threads each from now on; sums depend on it."""
+        ...
+
     def encoding(self, encoding: Encoding) -> None:
         """An embedding was made, and may be fused from now on."""
         ...
@@ -135,6 +139,8 @@ class Engine:
     def start(self, first: int = 0) -> None:
         """Begin to encode what comes into the rings; ``first`` numbers the first prediction."""
         self._fuser.next = first
+        if self._journal is not None:
+            self._journal.threads(self.predictor.threads)
         for name in self.rings:
             self._begin(name)
         self._decider.start()

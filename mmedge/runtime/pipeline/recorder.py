@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -152,6 +152,10 @@ class Recorder(Closing):
     def prompts(self, texts: Sequence[str], template: str) -> None:
         """Take note of the texts that a matching task chooses among from now on."""
         self._note({"what": "prompts", "texts": list(texts), "template": template})
+
+    def threads(self, graphs: Mapping[str, int | None]) -> None:
+        """Take note of how many threads each graph has from now on."""
+        self._note({"what": "threads", "graphs": dict(graphs)})
 
     def swap(self, bundle: Bundle) -> None:
         """Take note that what comes from now on was made with a bundle opened anew."""

@@ -23,7 +23,14 @@ from mmedge.runtime.pipeline.fusing import Desk, Fuser, Selection
 from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.recording import Recording
-from mmedge.runtime.recording.layout import EncodingRow, PromptsRow, SwapRow, TickRow, told
+from mmedge.runtime.recording.layout import (
+    EncodingRow,
+    PromptsRow,
+    SwapRow,
+    ThreadsRow,
+    TickRow,
+    told,
+)
 from mmedge.runtime.rings import Ring, Window, make_ring
 from mmedge.runtime.samples import Block, Sample
 from mmedge.runtime.windows.cut import NS_PER_MS
@@ -51,7 +58,8 @@ def as_run(predictor: Predictor, recording: Recording) -> Iterator[Tick]:
     """Repeat the live predictions from the log.
 
     Args:
-        predictor: the bundle that was recorded with.
+        predictor: the bundle that was recorded with; gets the prompts and, on a CPU, the
+            threads of then.
         recording: with a log.
 
     Raises:
@@ -76,12 +84,21 @@ def as_run(predictor: Predictor, recording: Recording) -> Iterator[Tick]:
                 players[row.modality].repeat(row)
             elif isinstance(row, PromptsRow):
                 predictor.set_prompts(row.texts, row.template)
+            elif isinstance(row, ThreadsRow):
+                _set_threads(predictor, row)
             elif isinstance(row, SwapRow):
                 raise _went_on(recording, row.bundle)
             else:
                 yield fuser(_selection(row, players, recording), row.utc_ns)
     except (KeyError, OverflowError) as exc:
         raise ArtefactError(f"{recording.path}: the log names what is not there: {exc}") from exc
+
+
+def _set_threads(predictor: Predictor, row: ThreadsRow) -> None:
+    """Add up in the order of then: another number of threads may add up in another."""
+    for name, threads in row.graphs.items():
+        if predictor.threads[name] != threads and predictor.kind == "cpu":
+            predictor.reopen(name, threads)
 
 
 def _selection(row: TickRow, players: Mapping[str, _Player], recording: Recording) -> Selection:

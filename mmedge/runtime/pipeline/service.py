@@ -212,9 +212,10 @@ def _replay(path: Path, recorded: Path, config: ServeConfig) -> str:
     downmix = config.downmix or next((each.downmix for each in heard if each.downmix), None)
     bundle = downmixed(open_bundle(path), downmix)
     with ExitStack() as stack:
-        # Another number of threads may add up in another order.
+        # The log tells which graphs had more threads than one.
+        threads = live.threads or (1 if exact else None)
         predictor = stack.enter_context(
-            Predictor(bundle, backend=config.backend, plan=config.plan, threads=live.threads)
+            Predictor(bundle, backend=config.backend, plan=config.plan, threads=threads)
         )
         if config.prompts:
             predictor.set_prompts(config.prompts, config.template)

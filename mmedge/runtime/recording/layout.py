@@ -189,6 +189,13 @@ class PromptsRow(Spec):
     template: str
 
 
+class ThreadsRow(Spec):
+    """A line of the log: the graphs run with so many threads, ``None`` as the backend likes."""
+
+    what: Literal["threads"] = "threads"
+    graphs: dict[Name, Annotated[int, Field(ge=1, le=1024)] | None]
+
+
 class SwapRow(Spec):
     """A line of the log: from here on a bundle opened anew predicts, counting from 0."""
 
@@ -234,7 +241,7 @@ class ReadingRow(Spec):
     values: Annotated[tuple[float, ...], Field(strict=False, max_length=4096)]
 
 
-Row: TypeAlias = EncodingRow | TickRow | PromptsRow | SwapRow
+Row: TypeAlias = EncodingRow | TickRow | PromptsRow | ThreadsRow | SwapRow
 LogRow = Annotated[Row, Field(discriminator="what")]
 
 

@@ -15,6 +15,7 @@ import pytest
 from mmedge.bundle import Bundle
 from mmedge.errors import ArtefactError, ConfigError, SourceError
 from mmedge.runtime.clips import open_sound, open_video
+from mmedge.runtime.pipeline import engine
 from mmedge.runtime.pipeline.config import EventConfig, LiveConfig
 from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.recorder import RecordConfig, Recorder
@@ -22,7 +23,7 @@ from mmedge.runtime.pipeline.replay import _Player, as_run, ideal, recorded_conf
 from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.recording import Recording, open_recording
-from mmedge.runtime.recording.layout import EncodingRow, PromptsRow, TickRow
+from mmedge.runtime.recording.layout import EncodingRow, PromptsRow, ThreadsRow, TickRow
 from mmedge.runtime.samples import Frame
 from tests.fakes import linear_bundle
 from tests.runtime.pipeline.fakes import wait_until
@@ -202,6 +203,30 @@ def test_encodings_that_no_prediction_can_use_are_forgotten(
     kept = sorted(each.end_ns for each in player.made.values())
     assert len(kept) < len(rows) / 2
     assert kept[0] < newest_ns - 10**9 <= kept[1]  # it was the newest until kept[1] was made
+
+
+def test_graphs_run_with_the_threads_of_then(
+    demo: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_SLOW_MS", 0.0)  # so that every graph counts as slow
+    keep = Recorder(RecordConfig(path=tmp_path / "a.recording"), demo, CONFIG)
+    with Pipeline(demo, config=CONFIG, recorder=keep) as pipeline:
+        pipeline.push("hint", "even")
+        wait_until(lambda: pipeline.ready)
+    recording = open_recording(tmp_path / "a.recording")
+    (row,) = (row for row in recording.log() if isinstance(row, ThreadsRow))
+    assert row.graphs == dict.fromkeys(["camera", "mic", "hint", "fusion"], None)
+    lines = (recording.path / "log.jsonl").read_text()
+    (recording.path / "log.jsonl").write_text(lines.replace('"camera": null', '"camera": 3', 1))
+    with Predictor(demo, threads=1) as predictor:
+        assert len(list(as_run(predictor, recording))) > 0
+        assert predictor.threads == {"camera": 3, "mic": None, "hint": None, "fusion": None}
+    (recording.path / "log.jsonl").write_text(lines.replace('"camera": null', '"fly": 3', 1))
+    with (
+        Predictor(demo, threads=1) as predictor,
+        pytest.raises(ArtefactError, match="names what is not there: 'fly'"),
+    ):
+        list(as_run(predictor, recording))
 
 
 def test_a_bundle_that_was_opened_anew_ends_the_repetition(
