@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,16 @@ from mmedge.bundle import Bundle
 from mmedge.errors import ArtefactError, ConfigError, MmedgeError, ProofError, ResourceError
 from mmedge.manifest import FUSION, Manifest
 from mmedge.runtime.decision import decide
+from mmedge.runtime.pipeline.config import LiveConfig
+from mmedge.runtime.pipeline.pipeline import Pipeline
+from mmedge.runtime.pipeline.recorder import RecordConfig, Recorder
+from mmedge.runtime.pipeline.replay import as_run
 from mmedge.runtime.preprocess import Preprocessor, make_preprocessor
 from mmedge.runtime.prompts import Prompts, make_prompts, match_prompts
+from mmedge.runtime.recording import open_recording
 from mmedge.specs import TensorSpec
 from tests.fakes import with_graph
+from tests.runtime.pipeline.fakes import wait_until
 
 ORDER = ("camera", "mic", "hint")
 
@@ -222,3 +229,20 @@ def test_a_model_without_a_matching_task_says_what_it_has(
     other = manifest.model_copy(update={"tasks": tasks})
     with pytest.raises(ConfigError, match=r"the model has digit \(classification\)"):
         make_prompts(["odd"], "{}", other, preprocessors, Model().encode)
+
+
+def test_as_run_answers_with_the_prompts_that_were_set_before_the_start(
+    matching: Bundle, tmp_path: Path
+) -> None:
+    keep = Recorder(RecordConfig(path=tmp_path / "a.recording"), matching, LiveConfig())
+    pipeline = Pipeline(matching, recorder=keep)
+    pipeline.set_prompts(["even", "odd"])
+    with pipeline:
+        pipeline.push("camera", np.zeros((8, 8, 3), np.uint8))
+        wait_until(lambda: pipeline.ready)
+        pipeline.close()
+        made = [tick.decision() for tick in pipeline]
+    assert set(made[0]["tasks"]["pair"]["scores"]) == {"even", "odd"}
+    with Predictor(matching, threads=1) as predictor:
+        repeated = as_run(predictor, open_recording(tmp_path / "a.recording"))
+        assert [tick.decision() for tick in repeated] == made

@@ -23,7 +23,7 @@ from mmedge.runtime.pipeline.replay import _Player, as_run, ideal, recorded_conf
 from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.recording import Recording, open_recording
-from mmedge.runtime.recording.layout import EncodingRow, PromptsRow, ThreadsRow, TickRow
+from mmedge.runtime.recording.layout import EncodingRow, ThreadsRow, TickRow
 from mmedge.runtime.samples import Frame
 from tests.fakes import linear_bundle
 from tests.runtime.pipeline.fakes import wait_until
@@ -165,16 +165,6 @@ def test_what_came_before_the_start_is_repeated_too(
         made = decisions(iter(pipeline))
     assert '"hint"' in made[-1]
     assert decisions(as_run(predictor, open_recording(tmp_path / "a.recording"))) == made
-
-
-def test_prompts_set_before_the_start_are_repeated(tmp_path: Path) -> None:
-    bundle = linear_bundle(1)
-    keep = Recorder(RecordConfig(path=tmp_path / "a.recording"), bundle, LiveConfig())
-    keep.prompts(("a cat", "a dog"), "{}")  # as the engine does when they are set
-    keep.start()
-    keep.close()
-    (row,) = open_recording(tmp_path / "a.recording").log()
-    assert row == PromptsRow(texts=("a cat", "a dog"), template="{}")
 
 
 def test_a_prediction_that_was_logged_late_is_repeated(
