@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from mmedge.errors import ConfigError
 from mmedge.runtime.offline import predict_clips, predict_files
 from mmedge.runtime.pipeline.encoding import EncodingStage
 from mmedge.runtime.predictor import Predictor
-from mmedge.runtime.rings import make_ring
+from mmedge.runtime.preprocess import Pcm
+from mmedge.runtime.rings import Window, make_ring
 from mmedge.runtime.samples import Block
 from mmedge.specs import Sound
 from tests.fakes import linear_bundle
@@ -206,6 +208,16 @@ def test_a_stream_cut_anyhow_gives_the_same_as_in_one_piece(block: int, hearing:
         for each in whole
     ]
     assert told == expected
+
+
+def test_a_state_that_a_spoiled_input_has_ended_says_so(hearing: Predictor) -> None:
+    stage = EncodingStage("ear", hearing)
+    stage._spoiled_is_absent = True
+    raw = Pcm(np.full((1, 1000), 0.1, np.float32), RATE_HZ)
+    heard = Window(raw=raw, begin_ns=0, end_ns=1, place=(0,))
+    stage._watch = lambda window: ("clipped",) if window.end_ns == 2 else ()
+    made = [stage(replace(heard, end_ns=number)) for number in (1, 2, 3, 4)]
+    assert [each.reset for each in made] == ["", "", "its input was spoiled", ""]
 
 
 def live(predictor: Predictor, samples: np.ndarray, block: int, lost: int = -1) -> list[float]:

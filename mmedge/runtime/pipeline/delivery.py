@@ -90,7 +90,9 @@ class Delivery:
         except Exception as exc:  # noqa: BLE001 - a full disk or a gone reader ends no prediction
             if not self._counts.degraded:
                 _log.warning("sink %s: %s", self._sink.name, exc)
-            self._counts = replace(self._counts, degraded=str(exc) or type(exc).__name__)
+            with self._changed:  # `put` counts as well
+                self._counts = replace(self._counts, degraded=str(exc) or type(exc).__name__)
             return
         if arguments and isinstance(arguments[0], Tick):
-            self._counts = replace(self._counts, taken=self._counts.taken + 1, degraded="")
+            with self._changed:
+                self._counts = replace(self._counts, taken=self._counts.taken + 1, degraded="")

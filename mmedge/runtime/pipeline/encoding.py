@@ -71,6 +71,8 @@ class EncodingStage:
             isinstance(modality, (Image, Sound)) and modality.quality.policy == "absent"
         )
         self._state = predictor.stream(name)
+        self._remembers = name in predictor.manifest.states
+        self._left_out = ""
         self.next = first
         """Number of the next encoding."""
 
@@ -88,6 +90,8 @@ class EncodingStage:
             absent = "no text holds"
         elif complaints and self._spoiled_is_absent:
             absent = f"spoiled: {', '.join(complaints)}"
+        reset = window.reset or self._left_out
+        self._left_out = "its input was spoiled" if absent and self._remembers else ""
         if window.reset or absent:  # an encoder with state hears every sample, or begins anew
             self._state.reset()
         arrays: Mapping[str, Array] = {}
@@ -107,7 +111,7 @@ class EncodingStage:
             arrays=arrays,
             absent=absent,
             complaints=complaints,
-            reset=window.reset,
+            reset=reset,
             skipped=window.skipped,
             latency_ns={"prepare": prepared_ns - begun, "encode": encoded_ns - prepared_ns},
         )

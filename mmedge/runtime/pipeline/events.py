@@ -72,6 +72,16 @@ class EventTracker:
         self._tasks = tasks
         self._config = config
         self._known: dict[str, _Scores] = {}
+        self._left: list[tuple[str, str]] = []  # task and label, active when another took over
+
+    def follow(self, other: EventTracker) -> None:
+        """Go on where another ended; what its tasks have begun and these do not know ends."""
+        for task, known in other._known.items():
+            if self._tasks.get(task) == other._tasks.get(task):
+                self._known[task] = known
+            else:
+                active = (name for name, label in known.labels.items() if label.active)
+                self._left += [(task, name) for name in active]
 
     def update(self, prediction: Prediction, time_ns: int) -> Smoothed:
         """Take the next prediction.
@@ -79,7 +89,8 @@ class EventTracker:
         A task without an answer (nothing was present) has score 0 for all its labels: what
         is not seen any more ends.
         """
-        events: list[Event] = []
+        events = [_event(task, name, "ended", time_ns, 0.0) for task, name in self._left]
+        self._left = []
         for task, answer in prediction.tasks.items():
             if answer.scores:  # raw tensors have none
                 self._smooth(task, answer.scores, time_ns)

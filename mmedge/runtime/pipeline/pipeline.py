@@ -85,7 +85,7 @@ class Pipeline(Closing):
         self._clock = clock
         self._recorders = [] if recorder is None else [recorder]
         self._predicts = predict
-        self._backend, self._plan = backend, plan
+        self._backed = {"backend": backend, "plan": plan}
         self._fed = check_feeds(feeds, bundle)
         self._ticks = TickIterator(IteratorConfig(queue=self._config.queue))
         self._count = 0
@@ -220,7 +220,11 @@ class Pipeline(Closing):
             uptime_s=(now_ns - self._begun_ns) / 1e9,
             sources=tuple(source.status() for source in self._sources),
             modalities=engine.status(now_ns),
-            sinks=tuple([s.status() for s in self._sinks] + [r.status() for r in self._recorders]),
+            sinks=tuple(
+                [sink.status() for sink in self._sinks]
+                + [recorder.status() for recorder in self._recorders]
+                + ([self._ticks.status()] if self._ticks.taken else [])
+            ),
             board=self._board.poll(),
         )
 
@@ -228,6 +232,11 @@ class Pipeline(Closing):
     def ended(self) -> bool:
         """Whether every source has come to its natural end."""
         return bool(self._sources) and all(source.ended for source in self._sources)
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that has come is predicted from."""
+        return not self._predicts or self._engine.idle
 
     @property
     def fault(self) -> MmedgeError | None:
@@ -260,9 +269,8 @@ class Pipeline(Closing):
 
     def _make_engine(self, bundle: Bundle) -> Engine:
         journal = next(iter(self._recorders), None)
-        backed = {"backend": self._backend, "plan": self._plan}
         return Engine(
-            bundle, self._config, self._emit, journal=journal, clock=self._clock, **backed
+            bundle, self._config, self._emit, journal=journal, clock=self._clock, **self._backed
         )
 
     def _deliver(self, modality: str, sample: Sample) -> None:

@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 
 _POLL_S = 0.1
 _ABANDON_S = 0.5
+_DRAIN_S = 2.0
 
 
 def run_service(
@@ -68,6 +69,7 @@ def run_service(
             if not why and for_s is not None and time.monotonic() - begun_s >= for_s:
                 why = f"{for_s:g} s are over"
             if not why and pipeline.ended:
+                _drain(pipeline, asked.stop)
                 why = "every source has come to its end"
             if why:
                 systemd.stopping()
@@ -113,6 +115,13 @@ def _signals() -> Iterator[_Asked]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _drain(pipeline: Pipeline, stop: threading.Event) -> None:
+    """Let the last that came be predicted from; but not for ever."""
+    until_s = time.monotonic() + _DRAIN_S
+    while not (pipeline.idle or stop.is_set()) and time.monotonic() < until_s:
+        stop.wait(0.01)
 
 
 class _Reload:

@@ -58,7 +58,7 @@ class SourceSupervisor:
         self._deliver = deliver
         self._interrupted = interrupted
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._life = 0
         self._threads: list[threading.Thread] = []
@@ -96,9 +96,11 @@ class SourceSupervisor:
         with self._lock:
             silent_ms = (self._clock() - self._active_ns) / 1e6
             self._threads = [thread for thread in self._threads if thread.is_alive()]
-            if silent_ms <= self._limit_ms or len(self._threads) > _MAX_HUNG:
+            if silent_ms <= self._limit_ms:
                 return
             self._say("stalled", f"hangs for {silent_ms / 1000:.1f} s")
+            if len(self._threads) > _MAX_HUNG:
+                return
         self._begin()
 
     @property
@@ -204,14 +206,16 @@ class SourceSupervisor:
         if self._run != (self._opened, block.run):
             self._run = (self._opened, block.run)
             self._runs += 1
-        if not math.isnan(block.drift_ppm):
-            self._status = replace(self._status, drift_ppm=block.drift_ppm)
-        self._status = replace(self._status, rate_hz=block.rate_hz)
+        with self._lock:
+            if not math.isnan(block.drift_ppm):
+                self._status = replace(self._status, drift_ppm=block.drift_ppm)
+            self._status = replace(self._status, rate_hz=block.rate_hz)
         return replace(block, run=self._runs)
 
     def _say_if(self, life: int, state: str, reason: str, granted: str | None = None) -> None:
-        if life == self._life:
-            self._say(state, reason, granted)
+        with self._lock:
+            if life == self._life:
+                self._say(state, reason, granted)
 
     def _say(self, state: str, reason: str, granted: str | None = None) -> None:
         before = self._status

@@ -47,11 +47,12 @@ def make_fit(
 
 
 def take_over(old: Engine, engine: Engine, samples: Mapping[str, Sample]) -> None:
-    """End the old engine and start the new one; a text that holds goes on holding."""
+    """End the old engine and start the new one; texts that hold and events go on."""
     for name, sample in samples.items():
         if isinstance(sample, Line):
             engine.rings[name].push(sample)
     try:
         old.close()
     finally:
+        engine.tracker.follow(old.tracker)
         engine.start(old.next)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mmedge.errors import ConfigError
-from mmedge.runtime.pipeline.status import Status
+from mmedge.runtime.pipeline.status import SinkStatus, Status
 from mmedge.runtime.pipeline.tick import Tick
 
 __all__ = ["IteratorConfig", "TickIterator"]
@@ -28,14 +28,14 @@ class IteratorConfig:
 class TickIterator(Iterator[Tick]):
     """A sink on one side and an iterator on the other, for one reader.
 
-    A slow reader loses the oldest that wait, which are counted in ``dropped``. After
-    `close` the reader still gets what waits, and then the iteration ends.
+    A slow reader loses the oldest that wait, which are counted in ``dropped``; what it got is
+    in ``taken``. After `close` it still gets what waits, and then the iteration ends.
     """
 
     name = "iterator"
 
     def __init__(self, config: IteratorConfig | None = None) -> None:
-        self.dropped = 0
+        self.taken = self.dropped = 0
         self._waiting: deque[Tick] = deque(maxlen=(config or IteratorConfig()).queue)
         self._changed = threading.Condition()
         self._closed = False
@@ -49,6 +49,10 @@ class TickIterator(Iterator[Tick]):
 
     def show(self, status: Status) -> None:
         """Nothing is shown."""
+
+    def status(self) -> SinkStatus:
+        """Tell what the reader got and lost."""
+        return SinkStatus(name=self.name, taken=self.taken, dropped=self.dropped)
 
     def close(self) -> None:
         """End the iteration after what waits; closing twice is fine."""
@@ -64,4 +68,5 @@ class TickIterator(Iterator[Tick]):
                 self._changed.wait(timeout=0.5)
             if not self._waiting:
                 raise StopIteration
+            self.taken += 1
             return self._waiting.popleft()

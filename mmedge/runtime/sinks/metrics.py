@@ -150,11 +150,11 @@ def _sources(sources: Iterable[SourceStatus]) -> list[Metric]:
     states: tuple[str, ...] = get_args(SourceState)
 
     def of(name: str, told: str, values: Iterable[float]) -> Metric:
-        labels = [{"source": each.name} for each in every]
+        labels = [_which(each) for each in every]
         return _metric(f"source_{name}", told, zip(labels, values, strict=True))
 
     state = [
-        ({"source": each.name, "state": each_state}, float(each.state == each_state))
+        ({**_which(each), "state": each_state}, float(each.state == each_state))
         for each in every
         for each_state in states
     ]
@@ -167,6 +167,11 @@ def _sources(sources: Iterable[SourceStatus]) -> list[Metric]:
         ),
         of("drift_ppm", "Its clock against the host's.", [each.drift_ppm for each in every]),
     ]
+
+
+def _which(source: SourceStatus) -> dict[str, str]:
+    # Two streams of one host are shown by one name; no modality has two sources.
+    return {"source": source.name, "feeds": ",".join(source.feeds)}
 
 
 def _sinks(status: Status) -> list[Metric]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
@@ -82,3 +83,20 @@ def test_several_are_waited_for_no_longer_than_one() -> None:
         sink.release.set()
     join_all(deliveries, 2)
     assert [sink.closed for sink in sinks] == [1] * 5
+
+
+def test_no_count_is_lost_between_the_threads() -> None:
+    sink = Slow()
+    sink.release.set()
+    delivery = Delivery(sink, 1)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20_000):
+            delivery.put(make_tick(0))
+    finally:
+        sys.setswitchinterval(before)
+    delivery.stop()
+    delivery.join(5)
+    assert delivery.status().taken + delivery.status().dropped == 20_000
+    assert delivery.status().taken == len(sink.ticks)

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from mmedge.errors import ConfigError, ProofError
-from mmedge.runtime.pipeline.config import LiveConfig
+from mmedge.runtime.pipeline.config import EventConfig, LiveConfig
 from mmedge.runtime.pipeline.feeds import Feed
 from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.status import Status
 from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.samples import Block
+from mmedge.specs import Classification
 from tests.fakes import linear_bundle
 from tests.runtime.pipeline.fakes import MS, fresh_fake, wait_until
 
@@ -382,6 +383,46 @@ def test_a_swap_while_only_recording_begins_no_prediction() -> None:
         time.sleep(0.2)
         assert pipeline.status().ticks == 0
     wait_until(lambda: threading.active_count() <= before)
+
+
+def test_what_a_loop_over_predictions_loses_shows_in_the_state() -> None:
+    with Pipeline(linear_bundle(1), config=LiveConfig(heartbeat_ms=5, queue=2)) as pipeline:
+        assert pipeline.status().sinks == ()  # nobody asks for them
+        push(pipeline, "ant", 0.5)
+        next(iter(pipeline))
+        wait_until(lambda: pipeline.status().sinks[0].dropped > 3)
+        assert (pipeline.status().sinks[0].name, pipeline.status().sinks[0].taken) == (
+            "iterator",
+            1,
+        )
+
+
+def test_an_event_goes_on_over_a_swap_and_ends_once() -> None:
+    spec = {"side": Classification(labels=("left", "right"))}
+    always = {"side": np.array([[[9.0, -9.0], [9.0, -9.0]]])}
+    never = {"side": np.array([[[-9.0, 9.0], [-9.0, 9.0]]])}
+    first = linear_bundle(1, tasks=spec, weights=always)
+    same = linear_bundle(1, tasks=spec, weights=never)
+    other = linear_bundle(1)  # knows no side
+    events = EventConfig(smooth_ms=0, debounce_ms=0, hold_ms=0)
+    kept = Kept()
+    config = LiveConfig(heartbeat_ms=20, events=events)
+    with Pipeline(first, sinks=[kept], config=config) as pipeline:
+
+        def told() -> list[tuple[str, str]]:
+            return [(each.label, each.what) for tick in kept.ticks for each in tick.events]
+
+        push(pipeline, "ant", 0.5)
+        wait_until(lambda: told() == [("left", "began")])
+        pipeline.swap(same)
+        push(pipeline, "ant", 0.5)
+        turned = [("left", "ended"), ("right", "began")]
+        wait_until(lambda: sorted(told()[1:]) == turned)
+        pipeline.swap(other)
+        push(pipeline, "ant", 0.5)
+        wait_until(lambda: told()[3:] == [("right", "ended")])
+        time.sleep(0.1)
+        assert told()[3:] == [("right", "ended")]
 
 
 def test_a_swap_that_ends_after_the_pipeline_changes_nothing() -> None:

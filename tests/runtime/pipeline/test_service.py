@@ -15,6 +15,7 @@ from mmedge.bundle import Bundle
 from mmedge.errors import ConfigError, ProofError, ResourceError, SourceError
 from mmedge.runtime.pipeline.binding import Inputs
 from mmedge.runtime.pipeline.config import LiveConfig
+from mmedge.runtime.pipeline.feeds import Feed
 from mmedge.runtime.pipeline.outputs import Outputs
 from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.recorder import RecordConfig
@@ -22,9 +23,11 @@ from mmedge.runtime.pipeline.running import run_service
 from mmedge.runtime.pipeline.service import ServeConfig, find_bundle, record, serve
 from mmedge.runtime.pipeline.systemd import Systemd
 from mmedge.runtime.recording import parse_header
+from mmedge.runtime.samples import Sample
+from mmedge.runtime.sources import Ended
 from tests.conftest import DEMO
 from tests.fakes import linear_bundle
-from tests.runtime.pipeline.fakes import wait_until
+from tests.runtime.pipeline.fakes import FakeSource, wait_until
 
 CLIP = str(DEMO.parent / "clip.mkv")
 
@@ -291,6 +294,35 @@ def test_the_end_and_the_watchdog_do_not_wait_for_a_bundle_that_is_verified(
         assert run_service(pipeline, load=lambda: bundle, check=check) == "SIGTERM"
         assert time.monotonic() - begun_s < 5
     release.set()
+
+
+def test_the_last_that_a_source_gives_is_predicted_from(tmp_path: Path) -> None:
+    class Once(FakeSource):
+        kinds = ("sound",)
+
+        def read(self) -> Sample | None:
+            if self._index:
+                raise Ended
+            sample = super().read()
+            release.wait(5)
+            return sample
+
+    release, began = threading.Event(), []
+    bundle = linear_bundle(1)
+    pipeline = Pipeline(bundle, feeds=[Feed(make=Once, feeds={"sound": "ant"})])
+    pipeline.start()
+    real = pipeline._engine.predictor.encode
+
+    def slowly(*given: Any, **more: Any) -> Any:
+        began.append(1)
+        time.sleep(0.4)  # much longer than it takes to see that the source has ended
+        return real(*given, **more)
+
+    pipeline._engine.predictor.encode = slowly  # type: ignore[method-assign]
+    release.set()
+    assert run_service(pipeline, load=lambda: bundle) == "every source has come to its end"
+    assert began == [1]
+    assert [tick.prediction.presence for tick in pipeline][:1] == [{"ant": True}]
 
 
 def test_downmixing_stays_over_a_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,6 +107,9 @@ def test_one_that_always_hangs_does_not_collect_threads() -> None:
             supervisor.poll()
             supervisor._active_ns -= 10**12  # as if long ago
         assert threading.active_count() - before <= 4
+        assert supervisor.status().state == "stalled"
+        # It is told on, though no other life begins: three of the lives hang.
+        assert supervisor.status().reason == "hangs for 97000.0 s"
 
 
 def test_no_error_of_a_driver_shows_a_password(caplog: pytest.LogCaptureFixture) -> None:

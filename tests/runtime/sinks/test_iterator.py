@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from mmedge.errors import ConfigError
+from mmedge.runtime.pipeline.status import SinkStatus
 from mmedge.runtime.sinks.iterator import IteratorConfig, TickIterator
 from tests.runtime.sinks.ticks import make_tick
 
@@ -16,6 +17,7 @@ def test_a_slow_reader_loses_the_oldest_and_the_loss_is_counted() -> None:
     ticks.close()
     assert [tick.number for tick in ticks] == [7, 8, 9]
     assert ticks.dropped == 7
+    assert ticks.status() == SinkStatus(name="iterator", taken=3, dropped=7)
 
 
 def test_a_reader_waits_for_the_next_and_ends_at_close() -> None:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from mmedge.runtime.pipeline.status import ModalityStatus
+from mmedge.runtime.pipeline.status import ModalityStatus, SourceStatus
 from mmedge.runtime.sinks.metrics import Metric, exposition, metrics_of
 from tests.runtime.sinks.ticks import make_status
 
@@ -24,9 +25,9 @@ def test_the_state_is_told_in_prometheus_text_format() -> None:
         'mmedge_modality_encode_seconds{modality="camera"} 0.0045',
         'mmedge_modality_skipped_total{modality="camera"} 74.0',
         'mmedge_modality_complaint{modality="camera",complaint="dark"} 1.0',
-        'mmedge_source_state{source="microphone pulse",state="live"} 0.0',
-        'mmedge_source_state{source="microphone pulse",state="waiting"} 1.0',
-        'mmedge_source_drift_ppm{source="microphone pulse"} -12.5',
+        'mmedge_source_state{source="microphone pulse",feeds="mic",state="live"} 0.0',
+        'mmedge_source_state{source="microphone pulse",feeds="mic",state="waiting"} 1.0',
+        'mmedge_source_drift_ppm{source="microphone pulse",feeds="mic"} -12.5',
         'mmedge_sink_dropped_total{sink="jsonl"} 1.0',
         'mmedge_sink_degraded{sink="jsonl"} 1.0',
     ]
@@ -36,7 +37,7 @@ def test_the_state_is_told_in_prometheus_text_format() -> None:
 def test_what_is_not_known_is_left_out() -> None:
     told = exposition(metrics_of(make_status()))
     assert 'mmedge_modality_age_seconds{modality="mic"}' not in told
-    assert 'mmedge_source_drift_ppm{source="camera 0"}' not in told
+    assert 'mmedge_source_drift_ppm{source="camera 0"' not in told
     assert "nan" not in told.lower()
     bare = make_status(modalities={}, sources=(), sinks=(), board={})
     assert {metric.name for metric in metrics_of(bare)} == {
@@ -76,3 +77,12 @@ def test_numbers_of_the_board_are_values_and_not_labels() -> None:
         "mmedge_board_temperature_celsius 51.2",
         'mmedge_board_events_total{kind="overcurrent"} 7.0',
     ]
+
+
+def test_two_sources_of_one_name_are_told_apart() -> None:
+    source = SourceStatus(name="rtsp://host", feeds=("left",), state="live")
+    status = make_status(sources=(source, replace(source, feeds=("right",))))
+    lines = exposition(metrics_of(status)).splitlines()
+    series = [line.rpartition(" ")[0] for line in lines if not line.startswith("#")]
+    assert len(series) == len(set(series))
+    assert 'mmedge_source_samples_total{source="rtsp://host",feeds="right"} 0.0' in lines
