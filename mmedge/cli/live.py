@@ -164,7 +164,7 @@ def serve(  # one option for each field of the frozen configurations
         plan=plan,
         for_s=for_s,
     )
-    why = service.serve(_find(bundle), config, _check(backend, plan))
+    why = service.serve(_find(bundle), config, _check(backend, plan), _tell)
     raise typer.Exit(130 if why == "SIGINT" else 0)  # flushed, but cut short
 
 
@@ -241,6 +241,11 @@ def devices(as_json: JsonOpt = False) -> None:
             typer.echo(f"no {what} was found")
     for problem in found.problems:
         typer.echo(f"mmedge: {problem}", err=True)
+
+
+def _tell(told: str) -> None:
+    """Tell people what belongs in no log."""
+    typer.echo(f"mmedge: {told}", err=True)
 
 
 def _find(named: Path | None) -> Path:

@@ -194,6 +194,11 @@ def _camera(wishes: CameraWishes, device: str, modality: Modality) -> Callable[[
 
     if is_url(device) and importlib.util.find_spec("av"):
         # PyAV tells why a stream cannot be opened and when its size changes; OpenCV does not.
+        if wishes.size or wishes.rate_hz or wishes.format:
+            raise ConfigError(
+                f"{shown(device)}: the sender decides about size, rate and format; leave out "
+                "what is asked of the cameras, or name it by --stream instead of --camera"
+            )
         return _stream(device, {"image": ""}, wishes)
     width, height = _size(wishes.size)
     config = CameraConfig(

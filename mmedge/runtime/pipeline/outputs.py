@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from mmedge.runtime.sinks import Sink
 
 __all__ = ["Outputs", "make_sinks"]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +52,10 @@ class Outputs:
 
 
 def make_sinks(
-    outputs: Outputs, latest_frame: Callable[[], Frame | None], on_quit: Callable[[], None]
+    outputs: Outputs,
+    latest_frame: Callable[[], Frame | None],
+    on_quit: Callable[[], None],
+    tell: Callable[[str], None],
 ) -> list[Sink]:
     """Make the sinks; what cannot work is found here, and not at the first prediction.
 
@@ -64,6 +64,7 @@ def make_sinks(
         latest_frame: gives the newest picture, for the window.
         on_quit: called when the window is closed, or the reader of stdout has gone and nothing
             else is wanted.
+        tell: told a token that was made, for people; it belongs in no log.
 
     Raises:
         ConfigError: a file or address that cannot be had.
@@ -82,7 +83,7 @@ def make_sinks(
 
         sinks: list[Sink] = []
         if outputs.http is not None:
-            add(_server(outputs.http, outputs.http_token))
+            add(_server(outputs.http, outputs.http_token, tell))
         if outputs.show:
             from mmedge.runtime.sinks.window import Window, WindowConfig
 
@@ -105,21 +106,23 @@ def make_sinks(
     return sinks
 
 
-def _server(address: str, token_file: Path | None) -> Sink:
+def _server(address: str, token_file: Path | None, tell: Callable[[str], None]) -> Sink:
     from mmedge.runtime.server import Server, ServerConfig, find_token
+    from mmedge.runtime.server.token import TOKEN_VARIABLE
 
     host, _, port = address.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
     if not (port.isascii() and port.isdecimal() and int(port) <= 65_535):
         raise ConfigError(f"--http {address!r}: give PORT or HOST:PORT, such as 8080")
-    guarded = token_file is not None or not _is_loopback(host)
+    wanted = token_file is not None or bool(os.environ.get(TOKEN_VARIABLE))
+    guarded = wanted or not _is_loopback(host)
     token = find_token(os.environ, token_file) if guarded else None
     config = ServerConfig(host=host, port=int(port), token="" if token is None else token.value)
     server = Server(config)
     server.start()
     if token is not None and token.origin == "made":
         # The one place where it is told: nobody else knows it.
-        _log.warning("whoever asks on %s needs this token: %s", address, token.value)
+        tell(f"whoever asks on {address} needs this token: {token.value}")
     return server
 
 

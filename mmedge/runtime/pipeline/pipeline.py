@@ -88,8 +88,7 @@ class Pipeline(Closing):
         self._backed = {"backend": backend, "plan": plan}
         self._fed = check_feeds(feeds, bundle)
         self._ticks = TickIterator(IteratorConfig(queue=self._config.queue))
-        self._count = 0
-        self._rate = Rate()
+        self._count, self._rate = 0, Rate()
         self._begun_ns = self._told_ns = clock()
         self._newest = Newest()
         self._prompts: tuple[Sequence[str], str] | None = None
@@ -220,11 +219,7 @@ class Pipeline(Closing):
             uptime_s=(now_ns - self._begun_ns) / 1e9,
             sources=tuple(source.status() for source in self._sources),
             modalities=engine.status(now_ns),
-            sinks=tuple(
-                [sink.status() for sink in self._sinks]
-                + [recorder.status() for recorder in self._recorders]
-                + ([self._ticks.status()] if self._ticks.taken else [])
-            ),
+            sinks=tuple(each.status() for each in self._takers()),
             board=self._board.poll(),
         )
 
@@ -266,6 +261,9 @@ class Pipeline(Closing):
         for recorder in self._recorders:
             recorder.close(_RECORDER_S)
         self._ticks.close()
+
+    def _takers(self) -> list[Delivery | Recorder | TickIterator]:
+        return [*self._sinks, *self._recorders, *([self._ticks] if self._ticks.taken else [])]
 
     def _make_engine(self, bundle: Bundle) -> Engine:
         journal = next(iter(self._recorders), None)

@@ -99,6 +99,8 @@ class ServeConfig:
         if self.recording is not None:
             if not (self.inputs.empty and self.text is None):
                 raise ConfigError("a recording takes the place of all sources; leave them out")
+            if self.outputs.show:
+                raise ConfigError("a replay shows no pictures yet; leave out --show")
             if self.outputs.record is not None:
                 raise ConfigError("a recording is not recorded again; copy it")
         if self.recording is None and self.inputs.empty and self.text is None:
@@ -107,13 +109,19 @@ class ServeConfig:
             )
 
 
-def serve(path: Path, config: ServeConfig, check: Callable[[Bundle], None]) -> str:
+def serve(
+    path: Path,
+    config: ServeConfig,
+    check: Callable[[Bundle], None],
+    tell: Callable[[str], None] = lambda _: None,
+) -> str:
     """Predict live, or along a recording, until it is told to end.
 
     Args:
         path: the bundle's folder.
         config: everything else.
         check: raises if a bundle that takes over while running is not to be trusted.
+        tell: told, for people, what belongs in no log: a token that was made.
 
     Returns:
         Why it ended, for people.
@@ -123,7 +131,7 @@ def serve(path: Path, config: ServeConfig, check: Callable[[Bundle], None]) -> s
         MmedgeError: it cannot begin. What happens later shows in the state, and ends nothing.
     """
     if config.recording is not None:
-        return _replay(path, config.recording, config)
+        return _replay(path, config.recording, config, tell)
 
     def load() -> Bundle:
         return downmixed(open_bundle(path), config.downmix)
@@ -135,7 +143,8 @@ def serve(path: Path, config: ServeConfig, check: Callable[[Bundle], None]) -> s
     frames: list[Callable[[], Frame | None]] = []
     quitting = threading.Event()
     with ExitStack() as stack:
-        sinks = make_sinks(config.outputs, lambda: frames[0]() if frames else None, quitting.set)
+        latest = lambda: frames[0]() if frames else None  # noqa: E731
+        sinks = make_sinks(config.outputs, latest, quitting.set, tell)
         for sink in sinks:
             stack.callback(sink.close)  # closing twice is fine
         pipeline = Pipeline(
@@ -203,7 +212,7 @@ def _why_nothing(pipeline: Pipeline) -> str:
     return f"nothing came from any source ({'; '.join(told)})"
 
 
-def _replay(path: Path, recorded: Path, config: ServeConfig) -> str:
+def _replay(path: Path, recorded: Path, config: ServeConfig, tell: Callable[[str], None]) -> str:
     recording = open_recording(recorded)
     exact = config.replay == "as-run"
     recorded_so = exact or config.live == LiveConfig()
@@ -219,7 +228,7 @@ def _replay(path: Path, recorded: Path, config: ServeConfig) -> str:
         )
         if config.prompts:
             predictor.set_prompts(config.prompts, config.template)
-        sinks = make_sinks(config.outputs, lambda: None, lambda: None)
+        sinks = make_sinks(config.outputs, lambda: None, lambda: None, tell)
         for sink in sinks:
             stack.callback(sink.close)
             sink.show(_replayed(bundle))

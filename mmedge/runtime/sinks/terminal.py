@@ -1,4 +1,4 @@
-"""A live view of the predictions in a terminal; without one, a line now and then."""
+"""A live view of the predictions in a terminal; without one, a line when something changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class TerminalConfig:
 
     Attributes:
         draws_hz: at most so often.
-        line_ms: without a terminal, a line at most so often; events have a line each.
+        line_ms: without a terminal, a line at most so often, and only when what is present or
+            wrong has changed; events have a line each.
         events: so many are remembered.
     """
 
@@ -55,8 +56,8 @@ class Terminal:
     """Draws the newest prediction and the state on the whole screen, which comes back at `close`.
 
     Messages of the log that would go to the terminal meanwhile are held, and told then.
-    Where the console is no terminal (a pipe, a log), it writes lines instead. A terminal
-    that has gone is told with the next prediction.
+    Where the console is no terminal (a pipe, a log), it writes a line for every event and
+    change of state instead. A terminal that has gone is told with the next prediction.
 
     Args:
         config: how often.
@@ -83,6 +84,7 @@ class Terminal:
         self._due_ns = clock()
         self._live: Live | None = None
         self._held = HeldLog()
+        self._told: object = None
 
     def emit(self, tick: Tick) -> None:
         """Remember the prediction, and draw if it is time.
@@ -133,6 +135,10 @@ class Terminal:
             return
         if not self._console.is_terminal:
             if self._tick is not None and self._status is not None:
+                state = _state(self._tick, self._status)
+                if state == self._told:
+                    return
+                self._told = state
                 self._due_ns = now_ns + self._config.line_ms * 1_000_000
                 self._write(summary_line(self._tick, self._status))
             return
@@ -163,3 +169,10 @@ class Terminal:
 
     def _write(self, line: str) -> None:
         self._console.print(Text(clean(line)), soft_wrap=True)
+
+
+def _state(tick: Tick, status: Status) -> object:
+    """What is worth a line when it changes: no scores, ages, nor reasons with a time in them."""
+    sources = tuple((each.name, each.feeds, each.state) for each in status.sources)
+    sinks = tuple((each.name, bool(each.degraded)) for each in status.sinks)
+    return tuple(tick.absent), status.ready, status.degraded, sources, sinks

@@ -75,6 +75,13 @@ def test_what_cannot_be_meant_is_refused(inputs: dict[str, Any], told: str) -> N
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize("wish", [{"size": "640x480"}, {"rate_hz": 15.0}, {"format": "MJPG"}])
+def test_what_a_stream_cannot_be_asked_for_is_refused(wish: dict[str, Any]) -> None:
+    pytest.importorskip("av")
+    with pytest.raises(ConfigError, match="door/live: the sender decides about size, rate"):
+        bound(cameras=("rtsp://door/live",), wishes=CameraWishes(**wish))
+
+
 def test_no_message_shows_a_password() -> None:
     secret = "rtsp://admin:secret@door/live"
     for inputs in ({"streams": (secret,) * 3}, {"cameras": (secret,) * 3}):

@@ -13,7 +13,7 @@ from mmedge.runtime.sinks import Sink
 
 
 def made(**outputs: Any) -> list[Sink]:
-    return make_sinks(Outputs(**outputs), lambda: None, lambda: None)
+    return make_sinks(Outputs(**outputs), lambda: None, lambda: None, lambda _: None)
 
 
 def closed(sinks: list[Sink]) -> list[str]:
@@ -89,13 +89,6 @@ def test_a_sink_that_cannot_be_made_frees_those_before_it(tmp_path: Path) -> Non
             made(jsonl=tmp_path / "a.jsonl", metrics_file=tmp_path / "no.txt")
 
 
-def test_beyond_loopback_a_token_is_made_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    pytest.importorskip("uvicorn")
-    closed(made(http="0.0.0.0:0"))
-    (record,) = caplog.records
-    assert record.message.startswith("whoever asks on 0.0.0.0:0 needs this token: ")
-
-
 def test_a_token_from_a_file_is_told_nowhere(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -105,3 +98,33 @@ def test_a_token_from_a_file_is_told_nowhere(
     file.chmod(stat.S_IRUSR)
     closed(made(http="127.0.0.1:0", http_token=file))
     assert "secret" not in caplog.text
+
+
+def test_a_token_that_was_made_is_told_and_not_logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("uvicorn")
+    monkeypatch.delenv("MMEDGE_HTTP_TOKEN", raising=False)
+    told: list[str] = []
+    with caplog.at_level(0):
+        closed(make_sinks(Outputs(http="0.0.0.0:0"), lambda: None, lambda: None, told.append))
+    (line,) = told
+    assert line.startswith("whoever asks on 0.0.0.0:0 needs this token: ")
+    assert line.rpartition(" ")[2] not in caplog.text
+    closed(make_sinks(Outputs(http="0"), lambda: None, lambda: None, told.append))
+    assert len(told) == 1  # on this machine only none is made
+
+
+def test_a_token_of_the_environment_is_needed_on_this_machine_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("uvicorn")
+    from mmedge.runtime.server import Server
+
+    monkeypatch.setenv("MMEDGE_HTTP_TOKEN", "a-secret-of-32-characters-or-so-1")
+    (server, view) = made(http="0")
+    assert isinstance(server, Server)
+    try:
+        assert server._config.token == "a-secret-of-32-characters-or-so-1"
+    finally:
+        closed([server, view])

@@ -63,6 +63,7 @@ def test_a_bundle_is_found_where_none_is_named(
         ({}, "no source is named"),
         ({"recording": Path("a"), "inputs": Inputs(cameras=("0",))}, "takes the place of all"),
         ({"recording": Path("a"), "text": "x"}, "takes the place of all sources"),
+        ({"recording": Path("a"), "outputs": Outputs(show=True)}, "leave out --show"),
         ({"recording": Path("a"), "replay": "fast"}, "neither 'as-run' nor 'ideal'"),
         ({"text": "x", "for_s": 0}, r"0 s \(--for\) must be positive"),
         ({"text": "x", "for_s": float("nan")}, "must be positive"),

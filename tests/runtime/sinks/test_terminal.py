@@ -153,20 +153,20 @@ def test_markup_of_a_stranger_stays_text_on_a_terminal() -> None:
     assert "\x1b[5m" not in out.getvalue()
 
 
-def test_without_a_terminal_there_is_a_line_per_event_and_second() -> None:
+def test_without_a_terminal_there_is_a_line_per_event_and_change_of_state() -> None:
     clock, out = HandClock(), io.StringIO()
     sink = Terminal(console=Screen(file=out, force_terminal=False, width=40), clock=clock)
     sink.show(make_status())
     for number in range(9):
         sink.emit(make_tick(number, events=(began(),) if number == 2 else ()))
         clock.forward(0.25)
+    sink.emit(make_tick(9, absent={}))
     sink.close()
     state = "digit=seven 0.75 (camera 33 ms, mic 120 ms, hint absent: no device) 4.0/s"
     assert out.getvalue().splitlines() == [
         f"00:00:00 {state}",
         "00:00:00 digit: seven began 0.75",
-        f"00:00:01 {state}",
-        f"00:00:02 {state}",
+        "00:00:02 digit=seven 0.75 (camera 33 ms, mic 120 ms) 4.0/s",
     ]
 
 
