@@ -70,7 +70,7 @@ def run_service(
                 why = f"{for_s:g} s are over"
             if not why and pipeline.ended:
                 _drain(pipeline, asked.stop)
-                why = "every source has come to its end"
+                why = asked.why or "every source has come to its end"
             if why:
                 systemd.stopping()
                 pipeline.close()

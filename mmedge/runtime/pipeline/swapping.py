@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 from mmedge.runtime.pipeline.engine import Engine
 from mmedge.runtime.pipeline.feeds import check_kind
@@ -48,11 +49,10 @@ def make_fit(
 
 def take_over(old: Engine, engine: Engine, samples: Mapping[str, Sample]) -> None:
     """End the old engine and start the new one; texts that hold and events go on."""
-    for name, sample in samples.items():
-        if isinstance(sample, Line):
-            engine.rings[name].push(sample)
-    try:
-        old.close()
-    finally:
-        engine.tracker.follow(old.tracker)
-        engine.start(old.next)
+    with ExitStack() as then:  # the last first, and whatever else fails, the new one starts
+        then.callback(lambda: engine.start(old.next))
+        then.callback(lambda: engine.tracker.follow(old.tracker))
+        then.callback(old.close)
+        for name, sample in samples.items():
+            if isinstance(sample, Line) and name in engine.rings:
+                engine.rings[name].push(sample)

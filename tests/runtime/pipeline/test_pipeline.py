@@ -385,6 +385,25 @@ def test_a_swap_while_only_recording_begins_no_prediction() -> None:
     wait_until(lambda: threading.active_count() <= before)
 
 
+def test_an_old_engine_that_cannot_be_closed_leaves_no_half_swap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = linear_bundle(1), linear_bundle(1, weights={"level": np.ones((1, 2, 1))})
+    with Pipeline(first, config=FAST) as pipeline:
+        old = pipeline._engine
+        real = old.close
+
+        def fail(*limit: float) -> None:
+            real(*limit)
+            raise OSError("it cannot be closed")
+
+        monkeypatch.setattr(old, "close", fail)
+        with pytest.raises(OSError, match="it cannot be closed"):
+            pipeline.swap(second)
+        push(pipeline, "ant", 0.5)
+        wait_until(lambda: next(iter(pipeline)).bundle == second.digest)
+
+
 def test_what_a_loop_over_predictions_loses_shows_in_the_state() -> None:
     with Pipeline(linear_bundle(1), config=LiveConfig(heartbeat_ms=5, queue=2)) as pipeline:
         assert pipeline.status().sinks == ()  # nobody asks for them
