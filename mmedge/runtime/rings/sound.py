@@ -194,4 +194,6 @@ class SoundRing(Ring):
 
 
 def _scaled(block: Block) -> Samples:
-    return np.ascontiguousarray(block.samples.T, dtype=np.float32) / np.float32(32768)
+    scaled: Samples = np.ascontiguousarray(block.samples.T, dtype=np.float32)
+    scaled /= np.float32(32768)  # a fresh array: int16 was converted
+    return scaled
