@@ -14,7 +14,7 @@ from mmedge._closing import Closing
 from mmedge._optional import require
 from mmedge.errors import SourceError
 
-__all__ = ["Container", "check_file", "decoding"]
+__all__ = ["Container", "check_file", "decoding", "lenient"]
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Container(Closing):
             self._av = av.open(
                 str(self.path.absolute()),
                 options={"format_whitelist": _FORMATS},
-                **_lenient(av),
+                **lenient(av),
             )
         except (av.FFmpegError, OSError, ValueError) as exc:
             raise SourceError(
@@ -125,7 +125,7 @@ class Container(Closing):
         self._av.close()
 
 
-def _lenient(av: Any) -> dict[str, str]:
+def lenient(av: Any) -> dict[str, str]:
     """Options for titles that are no UTF-8; PyAV 19 replaces what it cannot read by itself."""
     return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from mmedge._optional import require
 from mmedge.errors import ConfigError, SourceError
+from mmedge.runtime.clips.container import lenient
 from mmedge.runtime.clips.sound import decoded_samples
 from mmedge.runtime.samples import Block, Frame, SampleKind
 from mmedge.runtime.sources.address import is_url, shown
@@ -100,9 +101,7 @@ class Av:
         options = {"rtsp_transport": config.transport, "fflags": "nobuffer", "flags": "low_delay"}
         limits_s = (config.timeout_ms / 500, config.timeout_ms / 1000)
         try:
-            self._container = av.open(
-                config.url, options=options, timeout=limits_s, metadata_errors="replace"
-            )
+            self._container = av.open(config.url, options=options, timeout=limits_s, **lenient(av))
         except (av.FFmpegError, OSError, ValueError) as exc:
             # PyAV's message holds the whole URL: neither shown nor chained.
             reason = _reason(av, exc)
