@@ -64,9 +64,14 @@ def test_a_new_head_goes_out_and_the_encoder_keeps_its_bytes(bundle: Path) -> No
 
 def test_another_plan_keeps_its_files_and_takes_the_new_head_as_it_is(bundle: Path) -> None:
     fp32 = open_bundle(bundle).manifest.plans["fp32"]
-    lower = {name: file_ref(f"{name}-int8", ".onnx", name.encode()) for name in fp32.graphs}
+    # The same graphs with a doc string (field 6 of a ModelProto), so that they still compile.
+    models = {
+        name: (bundle / ref.name).read_bytes() + b"\x32\x04int8"
+        for name, ref in fp32.graphs.items()
+    }
+    lower = {name: file_ref(f"{name}-int8", ".onnx", model) for name, model in models.items()}
     for name, ref in lower.items():
-        (bundle / ref.name).write_bytes(name.encode())
+        (bundle / ref.name).write_bytes(models[name])
     plan = fp32.model_copy(update={"precision": "int8", "target": "cpu", "graphs": lower})
     manifest = json.loads((bundle / "manifest.json").read_bytes())
     manifest["plans"]["int8"] = json.loads(plan.model_dump_json())
@@ -76,7 +81,7 @@ def test_another_plan_keeps_its_files_and_takes_the_new_head_as_it_is(bundle: Pa
     assert plans["int8"].graphs["camera"] == lower["camera"]
     assert plans["int8"].graphs["fusion"] == plans["fp32"].graphs["fusion"]
     assert plans["fp32"].graphs["fusion"] != fp32.graphs["fusion"]
-    assert (bundle / lower["camera"].name).read_bytes() == b"camera"
+    assert (bundle / lower["camera"].name).read_bytes() == models["camera"]
     assert not (bundle / lower["fusion"].name).exists()
     assert any("plan int8 has the new fusion in float32" in note for note in made.parity.notes)
 
