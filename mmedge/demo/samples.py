@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mmedge.demo.hints import hint_for
 from mmedge.demo.paper import draw_paper
 from mmedge.demo.room import change_voice, hear
+from mmedge.demo.scenery import draw_scenery
 
 __all__ = ["LABELS", "NOTHING", "Originals", "Sample", "make_sample"]
 
@@ -30,6 +31,10 @@ ALONE = 0.06
 # The share of training moments in which the camera, and as many in which the microphone,
 # is drowned in white noise: what tells nothing should weigh nothing.
 RUINED = 0.1
+
+# The share of training moments without a digit on paper in which there is no paper either:
+# a camera mostly looks at other things, and none of them is a digit.
+ELSEWHERE = 0.7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +98,16 @@ def make_sample(seed: int, index: int, originals: Originals, *, training: bool) 
         snr_db = _snr_db(rng, training)
     camera, mic = draw_paper(rng, glyph), hear(rng, word, snr_db)
     if training:
+        if glyph is None:
+            camera = _look_elsewhere(np.random.default_rng((seed, index, 1)), camera)
         camera, mic = _ruin(rng, camera, mic)
     spoken = np.nan if word is None else np.inf if snr_db is None else snr_db
     hint = hint_for(rng, digit)
     return Sample(camera=camera, mic=mic, hint=hint, label=label, snr_db=float(spoken))
+
+
+def _look_elsewhere(rng: np.random.Generator, camera: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return draw_scenery(rng) if rng.random() < ELSEWHERE else camera
 
 
 def _ruin(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from mmedge.demo.hints import FACTS, MAX_TOKENS, NEUTRAL, TOKENIZER, encode, hin
 from mmedge.demo.paper import Bad, draw_paper
 from mmedge.demo.room import change_voice, hear, room_noise
 from mmedge.demo.samples import LABELS, NOTHING, Originals, make_sample
+from mmedge.demo.scenery import draw_scenery
 from mmedge.demo.sets import make_set, stack_samples, to_int16
 from mmedge.specs import Image
 
@@ -81,6 +83,39 @@ def test_some_training_moments_are_drowned_in_noise_and_no_tested_one(
     clear_picture, clear_sound = drowned(training=False)
     assert clear_picture == 0
     assert sound > clear_sound + 0.03
+
+
+def test_most_training_moments_without_a_digit_look_elsewhere_and_no_tested_one(
+    originals: Originals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pictures(label: int, *, training: bool) -> list[np.ndarray[Any, Any]]:
+        rows = range(label, label + 11 * 100, 11)
+        return [make_sample(1, row, originals, training=training).camera for row in rows]
+
+    with_scenery, tested = pictures(NOTHING, training=True), pictures(NOTHING, training=False)
+    digits = pictures(4, training=True)
+    monkeypatch.setattr("mmedge.demo.samples.ELSEWHERE", 0.0)
+    assert differing(with_scenery, pictures(NOTHING, training=True)) == pytest.approx(0.7, abs=0.1)
+    assert differing(digits, pictures(4, training=True)) < 0.08  # those that are only spoken
+    assert differing(tested, pictures(NOTHING, training=False)) == 0
+
+
+def differing(some: list[np.ndarray[Any, Any]], others: list[np.ndarray[Any, Any]]) -> float:
+    return float(np.mean([not np.array_equal(a, b) for a, b in zip(some, others, strict=True)]))
+
+
+def test_scenery_is_seeded_various_and_nowhere_white_noise() -> None:
+    scenes = [draw_scenery(np.random.default_rng(seed)) for seed in range(40)]
+    assert np.array_equal(scenes[3], draw_scenery(np.random.default_rng(3)))
+    assert {(scene.shape, scene.dtype) for scene in scenes} == {((96, 128), np.dtype(np.uint8))}
+    assert len({scene.tobytes() for scene in scenes}) == 40
+    means = [scene.mean() for scene in scenes]
+    assert max(means) - min(means) > 80
+    # White noise loses nine tenths of its deviation in squares of ten pixels; a scene keeps
+    # most of it.
+    kept = [scene[:90, :120].reshape(9, 10, 12, 10).mean(axis=(1, 3)).std() for scene in scenes]
+    deviations = [scene.astype(float).std() for scene in scenes]
+    assert np.median(np.divide(kept, deviations)) > 0.5
 
 
 def test_a_set_is_the_same_however_many_work_on_it(
