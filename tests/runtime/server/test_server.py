@@ -111,7 +111,7 @@ def test_a_slow_reader_loses_old_messages_and_delays_nobody() -> None:
             server.emit(make_tick(number, absent=text))
             while len(numbers) < number - 4:  # the fast reader keeps up; the slow one sleeps
                 time.sleep(0.0005)
-                assert reading.is_alive()
+                assert reading.is_alive() or len(numbers) == 300
         reading.join(timeout=10)
         assert numbers == list(range(300))
         late = [heard(slow)["number"]]
