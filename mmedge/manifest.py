@@ -35,16 +35,20 @@ from mmedge.specs import (
     check_consecutive,
     check_states,
 )
+from mmedge.specs.plan import FileRef, Kept, Plan, Sha256, Speed, Tolerance
 
 __all__ = [
+    "FRONT_END",
     "FUSION",
     "PRESENCE",
     "SCHEMA",
     "TOKENS_MASK",
     "FileRef",
     "GoldenRef",
+    "Kept",
     "Manifest",
     "Plan",
+    "Speed",
     "Tolerance",
     "first_complaint",
     "parse_manifest",
@@ -53,46 +57,13 @@ __all__ = [
 SCHEMA: Literal[1] = 1
 FUSION = "fusion"
 """Name of the fusion head's graph; the others are named after their modality."""
+FRONT_END = "front_end"
+"""Name of the value, inside an encoder's graph, that its front-end ends in."""
 TOKENS_MASK = "tokens_mask"
 """Name of an encoder's second output, where it has one: which of its tokens count."""
 PRESENCE = "presence"
 """Name of the fusion graph's bool ``[B, M]`` input."""
 MAX_MANIFEST_BYTES = 16 * 2**20
-MAX_FILE_BYTES = 2 * 2**30
-
-FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-zA-Z0-9._-]{0,126}$")]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-class FileRef(Spec):
-    """A file of the bundle, named with a part of its content's hash."""
-
-    name: FileName
-    sha256: Sha256
-    bytes: Annotated[int, Field(ge=0, le=MAX_FILE_BYTES)]
-
-
-class Tolerance(Spec):
-    """Two numbers agree when ``|a - r| <= absolute + relative * |r|``; ``r`` is the reference."""
-
-    absolute: Annotated[float, Field(ge=0)]
-    relative: Annotated[float, Field(ge=0)]
-
-
-class Plan(Spec):
-    """A precision for a target: one file per graph.
-
-    Attributes:
-        precision: what the graphs compute in.
-        target: what they were made for; ``any`` for plain float32.
-        graphs: graph name -> file.
-        tolerances: class of backend -> how far it may be from the trained model.
-    """
-
-    precision: Literal["fp32", "fp16", "int8", "mixed"]
-    target: Literal["any", "cpu", "tensorrt"]
-    graphs: dict[Name, FileRef]
-    tolerances: dict[Literal["cpu", "gpu"], Tolerance]
 
 
 class GoldenRef(Spec):

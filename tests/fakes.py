@@ -212,7 +212,13 @@ class CountingBackend(OnnxRuntimeCpu):
     closed: ClassVar[list[str]] = []
 
     def __init__(
-        self, model: bytes, *, what: str, threads: int | None = None, spin: bool = True
+        self,
+        model: bytes,
+        *,
+        what: str,
+        threads: int | None = None,
+        spin: bool = True,
+        simulate: bool = False,
     ) -> None:
         super().__init__(model, what=what, threads=1, spin=spin)
         self.graph = what

@@ -14,8 +14,8 @@ from mmedge.errors import IncompatibleError, MmedgeError
 from mmedge.export.encoders import EncoderGraph
 from mmedge.export.graph import to_onnx
 from mmedge.export.imported import import_encoder
+from mmedge.manifest import FRONT_END
 from mmedge.proof.parity import FP32, compare
-from mmedge.proof.verify import FRONT_END
 from mmedge.runtime.backends import open_backend
 
 __all__ = ["encoder_model", "pair"]

@@ -22,9 +22,9 @@ from mmedge.errors import IncompatibleError, ResourceError
 from mmedge.export.culprit import module_that_calls, module_that_fails
 from mmedge.export.names import rename, scope_of
 from mmedge.export.watch import watching
-from mmedge.manifest import MAX_FILE_BYTES
 from mmedge.operators import ALLOWED, IR_VERSION, OPSET
 from mmedge.specs import DType, GraphSpec, TensorSpec
+from mmedge.specs.plan import MAX_FILE_BYTES
 
 __all__ = ["IR_VERSION", "OPSET", "OURS", "finish", "quiet", "signature", "to_onnx"]
 

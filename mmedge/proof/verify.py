@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mmedge.bundle import Bundle
 from mmedge.errors import ArtefactError, ConfigError, ProofError
-from mmedge.manifest import TOKENS_MASK, Tolerance
+from mmedge.manifest import FRONT_END, TOKENS_MASK, Tolerance
 from mmedge.proof.chains import chain_findings
 from mmedge.proof.golden import Golden, Raw
 from mmedge.proof.parity import Finding, Parity, compare
@@ -19,11 +19,9 @@ from mmedge.proof.trust import load_golden, tolerance_of
 from mmedge.runtime.backends import open_backend
 from mmedge.runtime.predictor import Predictor
 
-__all__ = ["BATCHES", "FRONT_END", "verify"]
+__all__ = ["BATCHES", "verify"]
 
 BATCHES = (1, 2, 5)
-FRONT_END = "front_end"
-"""Name of the value inside an encoder's graph that the front-end hands on."""
 EXACT = Tolerance(absolute=0.0, relative=0.0)
 
 Array = NDArray[np.generic]

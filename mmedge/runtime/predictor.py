@@ -87,6 +87,8 @@ class Predictor(Closing):
         self.threads: dict[str, int | None] = dict.fromkeys(manifest.plans[plan].graphs, threads)
         """CPU threads inside one operator of each graph, by modality and ``fusion``."""
         self._spin = spin
+        self.simulated = backend == "cpu" and manifest.plans[plan].target == "tensorrt"
+        """Whether this machine only imitates what the plan was made for."""
         self._graphs: dict[str, Backend] = {}
         try:
             for name in manifest.plans[plan].graphs:
@@ -279,6 +281,7 @@ class Predictor(Closing):
             what=f"graph {name!r}",
             threads=self.threads[name],
             spin=self._spin,
+            simulate=self.simulated,
         )
         if graph.spec != self.manifest.graphs[name]:
             graph.close()

@@ -10,7 +10,7 @@ import onnx
 from onnx import inliner
 
 from mmedge.errors import ArtefactError, ConfigError, IncompatibleError, ResourceError
-from mmedge.manifest import MAX_FILE_BYTES
+from mmedge.specs.plan import MAX_FILE_BYTES
 
 __all__ = ["graphs_of", "parse_onnx", "read_onnx"]
 

@@ -63,7 +63,13 @@ def backend_class(name: str) -> Callable[..., Backend]:
 
 
 def open_backend(
-    name: str, model: bytes, *, what: str, threads: int | None = None, spin: bool = True
+    name: str,
+    model: bytes,
+    *,
+    what: str,
+    threads: int | None = None,
+    spin: bool = True,
+    simulate: bool = False,
 ) -> Backend:
     """Open a graph with the backend of that name.
 
@@ -73,6 +79,8 @@ def open_backend(
         what: the graph, for error messages.
         threads: CPU threads inside one operator; ``None`` leaves it to the backend.
         spin: its threads wait busily for the next operator.
+        simulate: compute quantised layers in float between their roundings, as a plan for
+            TensorRT is proven without one.
 
     Raises:
         ConfigError: no such backend.
@@ -80,4 +88,4 @@ def open_backend(
         IncompatibleError: it cannot run here, or not this graph.
     """
     check_onnx(model, what)
-    return backend_class(name)(model, what=what, threads=threads, spin=spin)
+    return backend_class(name)(model, what=what, threads=threads, spin=spin, simulate=simulate)

@@ -35,7 +35,13 @@ class OnnxRuntimeCpu(Closing):
     kind: Literal["cpu", "gpu"] = "cpu"
 
     def __init__(
-        self, model: bytes, *, what: str, threads: int | None = None, spin: bool = True
+        self,
+        model: bytes,
+        *,
+        what: str,
+        threads: int | None = None,
+        spin: bool = True,
+        simulate: bool = False,
     ) -> None:
         ort = require("onnxruntime", extra="cpu|gpu", why="the backend 'cpu'")
         options = ort.SessionOptions()
@@ -43,6 +49,8 @@ class OnnxRuntimeCpu(Closing):
         options.add_session_config_entry("session.load_model_format", "ONNX")
         if not spin:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if simulate:  # its own INT8 kernels may saturate where the plan's target does not
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
         if threads is not None:
             options.intra_op_num_threads = threads
         try:

@@ -19,9 +19,10 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from mmedge.bundle import Bundle, write_whole
 from mmedge.errors import ArtefactError, ConfigError, IncompatibleError, ResourceError
-from mmedge.manifest import FUSION, Manifest, Sha256, first_complaint
+from mmedge.manifest import FUSION, Manifest, first_complaint
 from mmedge.runtime.archive import pack, unpack
 from mmedge.specs import Name, Printable, Spec
+from mmedge.specs.plan import Sha256
 
 __all__ = [
     "MAX_BYTES",
