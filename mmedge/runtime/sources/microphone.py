@@ -25,6 +25,8 @@ READING_S = 0.1
 SETTLING_MS = 100
 """The first blocks are thrown away: their stamps are off by up to 6 ms."""
 SOURCE_EVERY_S = 5.0
+RATE_CHANGED = 0.001
+"""A fit changes by less from block to block; what changes by more was found to be wrong."""
 
 _log = logging.getLogger(__name__)
 
@@ -164,7 +166,7 @@ class Microphone:
         handover = Handover(
             index=index, frames=frames, host_ns=host_ns, wall_ns=wall_ns, device_ns=device_ns
         )
-        lost_ns = self._clock.lost_ns
+        lost_ns, rate_hz = self._clock.lost_ns, self._clock.rate_hz
         for place in self._clock.place(handover):
             self._blocks.append(
                 Block(
@@ -179,6 +181,9 @@ class Microphone:
         if self._clock.lost_ns != lost_ns:
             missing_ms = (self._clock.lost_ns - lost_ns) / 1e6
             _log.warning("%s: %.0f ms of sound are missing", self.name, missing_ms)
+        if abs(self._clock.rate_hz / rate_hz - 1) > RATE_CHANGED:
+            now_hz = self._clock.rate_hz
+            _log.warning("%s: it gives %.0f Hz instead of %d", self.name, now_hz, self._rate_hz)
 
     def _watch_source(self, process: MicrophoneProcess) -> None:
         """Notice that the sound server has moved the stream to another microphone."""

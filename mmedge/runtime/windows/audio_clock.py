@@ -1,11 +1,10 @@
 """When a sample of sound was captured: a sound card's clock fitted against the host's.
 
 A sound card counts samples by its own quartz, and the host learns of them late and
-irregularly. A delay-locked loop of the second order (F. Adriaensen, "Using a DLL to filter
-time", Linux Audio Conference 2005) turns such observations into a steady line from sample
-number to host time. Ours starts with the gains of a least-squares fit to all that has been
-seen, so that it locks at once, and follows only what agrees with it: what does not is the
-sign of lost samples, of a reader that catches up, or of a clock that was set.
+irregularly. A delay-locked loop (`mmedge.runtime.windows.sample_line`) turns such observations
+into a steady line from sample number to host time. It follows only what agrees with it: what
+does not is the sign of lost samples, of a reader that catches up, of a clock that was set, or
+of a device that does not keep the rate that it promised.
 
 No I/O, no clock is read here.
 """
@@ -16,7 +15,9 @@ import math
 from dataclasses import dataclass
 
 from mmedge.runtime.windows.cut import NS_PER_MS, NS_PER_S
-from mmedge.runtime.windows.device_stamps import DeviceStamps, Handover
+from mmedge.runtime.windows.device_stamps import AHEAD_NS, DeviceStamps, Handover
+from mmedge.runtime.windows.rate_watch import RateWatch
+from mmedge.runtime.windows.sample_line import SampleLine
 
 __all__ = ["AudioClock", "Handover", "Placed"]
 
@@ -29,14 +30,12 @@ EARLY_NS = 2 * NS_PER_S
 """Stamps too early by one and the same amount for so long are right, and the line is not."""
 PIECE_NS = 4 * NS_PER_S
 """Without stamps, the earliest arrival within so long counts: the others were held up."""
+AMONG_NS = NS_PER_S // 4
+"""... and within so long, for the rate."""
 LOST_UNSTAMPED_NS = 20 * NS_PER_MS
 """By so much even the earliest of them is later than expected if samples are missing."""
-MAX_PPM = 500.0
-"""No quartz is worse; found by the fit, it is noise."""
 BANDWIDTH_HZ = 0.02
 UNSTAMPED_BANDWIDTH_HZ = 0.005
-KNOWN_AFTER_NS = 10 * NS_PER_S
-"""A fit to less says little about the drift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,9 @@ class AudioClock:
     Where it gives none, the earliest arrivals count; then the unknown time from capture to
     arrival stays in the result, and a loss is noticed only after some `PIECE_NS`.
 
+    Frames that come evenly, but at another rate than promised, are no losses: once that is
+    sure, a new run begins and keeps that rate. Until then they look like losses.
+
     Args:
         rate_hz: frames per second that the device promises.
         run: number of the first run.
@@ -68,8 +70,9 @@ class AudioClock:
     def __init__(self, rate_hz: int, run: int = 0) -> None:
         self.run = run
         self.lost_ns = 0
-        self._line = _Line(rate_hz)
+        self._line = SampleLine(rate_hz)
         self._stamps = DeviceStamps()
+        self._rates = RateWatch()
         self._run_index = 0  # where the run begins, among all the device's frames
         self._next_index = -1  # -1 before the first block
         self._doubted: tuple[Handover, int] | None = None
@@ -87,6 +90,11 @@ class AudioClock:
         """How often the clock of the device's stamps was set or replaced."""
         return self._stamps.rebased
 
+    @property
+    def rate_hz(self) -> float:
+        """Frames per second that come, as far as it is known."""
+        return NS_PER_S / self._line.period_ns
+
     def place(self, block: Handover) -> list[Placed]:
         """Place a block; one whose stamp is doubtful waits for the next to decide.
 
@@ -100,6 +108,7 @@ class AudioClock:
         placed = self._decide(block, stamp_ns)
         if block.index != self._next_index:  # dropped on the way to here, and counted
             self._begin_run(block, self._line.at(block.index) - self._line.at(self._next_index))
+        self._keep_rate(block, stamp_ns)
         if stamp_ns is None:
             self._follow_arrival(block)
         else:
@@ -132,6 +141,20 @@ class AudioClock:
             self._line.anchor(first.index, seen_ns)
         return [self._put(first)]
 
+    def _keep_rate(self, block: Handover, stamp_ns: int | None) -> None:
+        """Go by the rate at which the frames come, once that is sure to be another."""
+        period_ns = self._line.period_ns
+        if stamp_ns is not None:
+            found = self._rates.see(block.index, stamp_ns, period_ns)
+        else:
+            on_way_ns = 0 if math.isnan(self._on_way_ns) else round(self._on_way_ns)
+            end, end_ns = block.index + block.frames, block.host_ns - on_way_ns
+            found = self._rates.see(end, end_ns, period_ns, among_ns=AMONG_NS)
+        if found is not None:
+            self._begin_run(block, 0)
+            self._line.go_by(found.period_ns)
+            self._line.anchor(block.index, found.at(block.index))
+
     def _begin_run(self, block: Handover, lost_ns: int) -> None:
         self.run += 1
         self.lost_ns += lost_ns
@@ -154,10 +177,10 @@ class AudioClock:
             return
         early = self._early
         if early is None or max(early.most, late_ns) - min(early.least, late_ns) > LOST_NS:
-            self._early = _Span(block.host_ns, late_ns, late_ns)
-            return
+            early = self._early = _Span(block.host_ns, late_ns, late_ns)
         early.least, early.most = min(early.least, late_ns), max(early.most, late_ns)
-        if block.host_ns - early.begin_ns > EARLY_NS:
+        ahead_ns = self._line.at(block.index + block.frames) - block.host_ns
+        if block.host_ns - early.begin_ns > EARLY_NS or ahead_ns > AHEAD_NS:
             self._line.shift(late_ns)
             self._early = None
 
@@ -205,60 +228,3 @@ class _Piece:
     least_ns: float = math.inf
     shifted_ns: int = 0
     frames: int = 0
-
-
-class _Line:
-    """Frame number -> time: the delay-locked loop itself."""
-
-    def __init__(self, rate_hz: int) -> None:
-        self.rate_hz = rate_hz
-        self._nominal_ns = self._period_ns = NS_PER_S / rate_hz
-        self._index = 0
-        self._origin_ns = 0
-        self._since_ns = 0.0  # of frame `_index`, after the origin: exact for a hundred days
-        self._phases = 0  # observations since it was anchored
-        self._rates = 0  # observations since the beginning
-        self._covered_ns = 0.0
-
-    @property
-    def drift_ppm(self) -> float:
-        if self._covered_ns < KNOWN_AFTER_NS:
-            return math.nan
-        return (self._nominal_ns / self._period_ns - 1) * 1e6
-
-    def at(self, index: int) -> int:
-        since_ns = self._since_ns + (index - self._index) * self._period_ns
-        return self._origin_ns + round(since_ns)
-
-    def anchor(self, index: int, time_ns: int) -> None:
-        """Begin anew at one point; what is known of the rate stays."""
-        self._index, self._origin_ns, self._since_ns = index, time_ns, 0.0
-        self._phases = 0
-
-    def shift(self, by_ns: int) -> None:
-        self._since_ns += by_ns
-
-    def advance(self, frames: int) -> None:
-        self._index += frames
-        self._since_ns += frames * self._period_ns
-
-    def follow(self, late_ns: float, drifted_ns: float, frames: int, bandwidth_hz: float) -> None:
-        """Correct the time by part of ``late_ns`` and the rate by part of ``drifted_ns``.
-
-        The gains are those of a growing least-squares fit, and never less than the loop's
-        own (Adriaensen, equations for b and c).
-        """
-        covered_ns = frames * self._nominal_ns
-        omega = 2 * math.pi * bandwidth_hz * covered_ns / NS_PER_S
-        k, j = self._phases, self._rates
-        self._phases, self._rates = k + 1, j + 1
-        gain = max(math.sqrt(2) * omega, (4 * k + 2) / ((k + 1) * (k + 2)))
-        self._since_ns += min(gain, 1.0) * late_ns
-        if j:
-            gain = max(omega * omega, 6 / ((j + 1) * (j + 2)))
-            period_ns = self._period_ns + gain * drifted_ns / frames
-            most_ns = self._nominal_ns * MAX_PPM / 1e6
-            self._period_ns = min(
-                max(period_ns, self._nominal_ns - most_ns), self._nominal_ns + most_ns
-            )
-        self._covered_ns += covered_ns

@@ -19,6 +19,7 @@ from mmedge.runtime.samples import Block
 from mmedge.runtime.sources import microphone
 from mmedge.runtime.sources.microphone import Microphone, MicrophoneConfig
 from mmedge.runtime.sources.microphones import MicrophoneInfo, list_microphones
+from mmedge.runtime.windows import rate_watch
 
 FAKE = Path(__file__).parent / "fake_portaudio"
 ROOT = Path(__file__).resolve().parents[3]
@@ -166,6 +167,22 @@ def test_lost_samples_that_nobody_flags_begin_a_new_run(caplog: pytest.LogCaptur
     assert caplog.messages == ["microphone lossy: 100 ms of sound are missing"]
 
 
+def test_a_device_that_gives_half_of_what_it_promised_is_said_to(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(rate_watch, "STRETCH_NS", 500_000_000)
+    mic, granted = opened(device="slow", rate_hz=16_000)
+    with caplog.at_level(logging.WARNING):
+        blocks = record(mic, 40)
+    mic.close()
+    assert granted.startswith("Slow Mic at 16000 Hz")
+    assert caplog.messages[-1] == "microphone slow: it gives 8000 Hz instead of 16000"
+    assert [block.index for block in blocks[-20:]] == [
+        blocks[-20].index + 320 * i for i in range(20)
+    ]
+    assert np.diff([block.time_ns for block in blocks[-20:]]) == pytest.approx(40e6, abs=1e5)
+
+
 def test_a_parent_that_does_not_read_loses_the_oldest_and_knows_it() -> None:
     mic, _ = opened(channels=(0, 1), rate_hz=48_000)
     record(mic, 5)
@@ -234,6 +251,7 @@ def test_microphones_are_listed_with_the_rates_that_they_open() -> None:
         "Dying Mic",
         "Lossy Mic",
         "Ending Mic",
+        "Slow Mic",
     ]
     assert listed[0] == MicrophoneInfo(
         index=0,

@@ -14,7 +14,16 @@ from typing import Any
 
 import numpy as np
 
-NAMES = ("Steady Mic", "Mute Mic", "Busy Mic", "Stuck Mic", "Dying Mic", "Lossy Mic", "Ending Mic")
+NAMES = (
+    "Steady Mic",
+    "Mute Mic",
+    "Busy Mic",
+    "Stuck Mic",
+    "Dying Mic",
+    "Lossy Mic",
+    "Ending Mic",
+    "Slow Mic",
+)
 GRANTED_HZ = (16_000, 48_000)
 
 
@@ -74,6 +83,7 @@ class RawInputStream:
 
     def _run(self) -> None:
         begin_s, block_s = time.time(), self._frames / self.samplerate  # noqa: TID251 - its stamps
+        block_s *= 2 if self._name == "Slow Mic" else 1
         count = 0
         while True:
             lost = 5 if self._name == "Lossy Mic" and count >= 25 else 0
