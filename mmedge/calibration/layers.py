@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
+from mmedge._optional import require
 from mmedge.calibration.graph import Graph
 from mmedge.errors import ArtefactError
 
-__all__ = ["KINDS", "RECURRENT", "Layer", "find_layers", "shapes_of"]
+__all__ = ["KINDS", "RECURRENT", "Layer", "find_layers", "moving_values", "shapes_of"]
 
 KINDS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 RECURRENT = ("LSTM", "GRU", "RNN")
@@ -27,7 +30,8 @@ class Layer:
         kind: its operator, one of `KINDS` or `RECURRENT`.
         activations: the values that it takes which depend on the input: one, or two for a
             product of activations as in attention.
-        weight: the constant that it multiplies by; empty for a product of activations.
+        weight: the constant that it multiplies by, as it stands in the file or made from what
+            does (a ``DequantizeLinear`` of training); empty for a product of activations.
         output: the value that it makes.
         macs: multiply-accumulates for one sample.
     """
@@ -44,56 +48,74 @@ def find_layers(graph: Graph) -> tuple[Layer, ...]:
     """Find the layers behind the front-end, in the order of the graph.
 
     Raises:
-        ArtefactError: the graph's shapes cannot be inferred.
+        ArtefactError: the graph does not run.
     """
-    shapes = shapes_of(graph)
+    moving = moving_values(graph)
     skipped = graph.front_end()
-    return tuple(
-        _layer(graph, node, shapes)
+    nodes = [
+        node
         for node in graph.nodes
         if node.op_type in KINDS + RECURRENT
         and node.name not in skipped
-        and not _fixed(graph, node)
-    )
+        and node.output[0] in moving
+    ]
+    shapes = shapes_of(graph, [n for node in nodes for n in (*node.input[:3], node.output[0]) if n])
+    return tuple(_layer(node, moving, shapes) for node in nodes)
 
 
-def shapes_of(graph: Graph) -> Mapping[str, tuple[int, ...]]:
-    """Give the shape of every value for a batch of 1.
+def moving_values(graph: Graph) -> frozenset[str]:
+    """Give the values that depend on the graph's inputs; all others are constants."""
+    found = set(graph.inputs)
+    waiting = list(found)
+    while waiting:
+        for node in graph.consumers.get(waiting.pop(), ()):
+            made = set(node.output) - found
+            found |= made
+            waiting.extend(made)
+    return frozenset(found)
+
+
+def shapes_of(graph: Graph, values: Iterable[str]) -> Mapping[str, tuple[int, ...]]:
+    """Give the shapes of some values for a batch of 1.
+
+    They are asked of a run on zeros: inference alone loses sizes in ``Range`` and the like,
+    which torch writes for positions and masks.
 
     Raises:
-        ArtefactError: they cannot be inferred.
+        ArtefactError: the graph does not run.
     """
+    ort = require("onnxruntime", extra="cpu|gpu", why="calibration")
+    wanted = list(dict.fromkeys(values))
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].Clear()
-        value.type.tensor_type.shape.dim[0].dim_value = 1
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in wanted)
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        session = ort.InferenceSession(model.SerializeToString(), options)
+        found = session.run(wanted, {each.name: _zeros(each) for each in model.graph.input})
     except Exception as exc:  # its exceptions have no common base but this
-        raise ArtefactError(
-            f"the shapes of {model.graph.name!r} cannot be inferred: {exc}"
-        ) from exc
-    values = (*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output)
-    shapes = {
-        each.name: tuple(d.dim_value for d in each.type.tensor_type.shape.dim) for each in values
-    }
-    return {**shapes, **{name: tuple(each.dims) for name, each in graph.constants.items()}}
+        raise ArtefactError(f"the graph {model.graph.name!r} does not run: {exc}") from exc
+    return {name: array.shape for name, array in zip(wanted, found, strict=True)}
 
 
-def _fixed(graph: Graph, node: onnx.NodeProto) -> bool:
-    """Whether nothing that the node takes depends on the graph's inputs."""
-    return all(name in graph.constants for name in node.input if name)
+def _zeros(value: onnx.ValueInfoProto) -> NDArray[np.generic]:
+    tensor = value.type.tensor_type
+    shape = (1, *(each.dim_value for each in tensor.shape.dim[1:]))
+    return np.zeros(shape, onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
 
 
-def _layer(graph: Graph, node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> Layer:
+def _layer(
+    node: onnx.NodeProto, moving: frozenset[str], shapes: Mapping[str, tuple[int, ...]]
+) -> Layer:
     factors = list(node.input[: 1 if node.op_type in RECURRENT else 2])
-    weight = next((name for name in reversed(factors) if name in graph.constants), "")
-    activations = tuple(dict.fromkeys(name for name in factors if name != weight))
+    weight = next((name for name in reversed(factors) if name not in moving), "")
     return Layer(
         name=node.name,
         kind=node.op_type,
-        activations=activations,
+        activations=tuple(dict.fromkeys(name for name in factors if name in moving)),
         weight=weight,
         output=node.output[0],
         macs=_macs(node, shapes),
@@ -103,15 +125,15 @@ def _layer(graph: Graph, node: onnx.NodeProto, shapes: Mapping[str, tuple[int, .
 def _macs(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Products in one sample: outputs times what each sums over."""
     if node.op_type in RECURRENT:  # input [T, B, I], weights [D, gates, I] and [D, gates, H]
-        sequence, *weights = (shapes.get(name, (0,)) for name in node.input[:3])
+        sequence, *weights = (shapes[name] for name in node.input[:3])
         return sequence[0] * sum(map(math.prod, weights))
-    output = math.prod(shapes.get(node.output[0], (0,)))
-    left, right = (shapes.get(name, ()) for name in node.input[:2])
+    output = math.prod(shapes[node.output[0]])
+    left, right = (shapes[name] for name in node.input[:2])
     if node.op_type == "Conv":
         return output * math.prod(right[1:])  # [out, in / groups, *kernel]
     if node.op_type == "ConvTranspose":
         return math.prod(left) * math.prod(right[1:])
     if node.op_type == "Gemm":
         transposed = next((a.i for a in node.attribute if a.name == "transA"), 0)
-        return output * (left[0] if transposed else left[1]) if len(left) == 2 else 0
-    return output * left[-1] if left else 0
+        return output * (left[0] if transposed else left[1])
+    return output * left[-1]
