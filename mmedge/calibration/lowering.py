@@ -13,10 +13,17 @@ __all__ = ["Lowered", "Lowering", "Range"]
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Where the values of a tensor lie, as far as they count; ``low <= 0 <= high``."""
+    """Where the values of a tensor lie, as far as they count; ``low <= 0 <= high``.
+
+    Attributes:
+        low: the least of them.
+        high: the largest.
+        least: the smallest magnitude above 0 among them; 0 where nobody looked.
+    """
 
     low: float
     high: float
+    least: float = 0.0
 
     @property
     def largest(self) -> float:
