@@ -59,7 +59,7 @@ class Graph:
 
     def add_constant(self, name: str, value: NDArray[np.generic]) -> str:
         """Add an initializer, in place of one of that name; gives its name."""
-        made = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        made = numpy_helper.from_array(np.asarray(value, order="C"), name)
         if name in self.constants:
             self.constants[name].CopyFrom(made)
         else:
