@@ -41,6 +41,8 @@ class Lowering:
         seen: value -> the finite extremes ever seen, by which FP16 is allowed or refused.
         weights: how thresholds of weights are chosen, per output channel.
         rest: precision of everything else behind the front-end.
+        instructions: what a CPU plan may rest on, such as ``vnni``; without them it is to be
+            right on every CPU.
     """
 
     int8: frozenset[str]
@@ -48,6 +50,7 @@ class Lowering:
     seen: Mapping[str, Range] = field(default_factory=dict)
     weights: Literal["min-max", "mse"] = "mse"
     rest: Literal["fp32", "fp16"] = "fp32"
+    instructions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
