@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from mmedge.errors import ArtefactError
 from mmedge.manifest import FRONT_END
 
-__all__ = ["Graph"]
+__all__ = ["Graph", "attribute"]
 
 
 class Graph:
@@ -86,14 +86,32 @@ class Graph:
         self.model.graph.node.remove(node)
 
     def feed(self, node: onnx.NodeProto, index: int, name: str) -> None:
-        """Let a node take another value as its ``index``-th input."""
+        """Let a node take another value as its ``index``-th input, or as one more."""
+        if index == len(node.input):
+            node.input.append("")
         before = node.input[index]
         node.input[index] = name
-        if before not in node.input:
+        if before and before not in node.input:
             self.consumers[before].remove(node)
         takers = self.consumers.setdefault(name, [])
         if not any(each is node for each in takers):
             takers.append(node)
+
+    def replace_constant(
+        self, node: onnx.NodeProto, index: int, value: NDArray[np.generic]
+    ) -> None:
+        """Give a node another constant, under the same name unless others take that too."""
+        name = node.input[index]
+        if len(self.consumers[name]) > 1 or list(node.input).count(name) > 1:
+            name = f"{node.name}/{index}"
+        self.add_constant(name, value)
+        self.feed(node, index, name)
+
+    def rename_output(self, node: onnx.NodeProto, name: str) -> None:
+        """Call a node's first output otherwise; its takers then wait for another to make it."""
+        del self.producers[node.output[0]]
+        node.output[0] = name
+        self.producers[name] = node
 
     def front_end(self) -> frozenset[str]:
         """Names of the nodes that `FRONT_END` depends on; empty without a front-end."""
@@ -152,3 +170,10 @@ class Graph:
         self.consumers.clear()
         for node in self.model.graph.node:
             self._link(node)
+
+
+def attribute(node: onnx.NodeProto, name: str, default: float) -> float:
+    """Give a number that a node carries, or what ONNX says it is without."""
+    values = (onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name)
+    found: float = next(values, default)
+    return found

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mmedge.manifest import Kept
 
 __all__ = ["Lowered", "Lowering", "Range"]
@@ -39,6 +42,8 @@ class Lowering:
         int8: names of the layers that are to compute in INT8.
         ranges: value -> what its scale is made from, for all that INT8 layers take or give.
         seen: value -> the finite extremes ever seen, by which FP16 is allowed or refused.
+        means: value -> mean of each of its channels, float32 ``[C]``; where a layer's is known,
+            its bias takes off again what rounding its weight adds on average.
         weights: how thresholds of weights are chosen, per output channel.
         rest: precision of everything else behind the front-end.
         instructions: what a CPU plan may rest on, such as ``vnni``; without them it is to be
@@ -48,6 +53,7 @@ class Lowering:
     int8: frozenset[str]
     ranges: Mapping[str, Range]
     seen: Mapping[str, Range] = field(default_factory=dict)
+    means: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     weights: Literal["min-max", "mse"] = "mse"
     rest: Literal["fp32", "fp16"] = "fp32"
     instructions: tuple[str, ...] = ()

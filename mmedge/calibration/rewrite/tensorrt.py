@@ -13,12 +13,20 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from mmedge.calibration.graph import Graph
+from mmedge.calibration.graph import Graph, attribute
 from mmedge.calibration.layers import KINDS, RECURRENT, moving_values
 from mmedge.calibration.lowering import Lowered, Lowering
+from mmedge.calibration.rewrite.bias import add_to_bias, mean_error
 from mmedge.calibration.rewrite.imported import imported_layers
 from mmedge.calibration.rewrite.patterns import attentions, skip_branches
-from mmedge.calibration.rewrite.weights import LEVELS, as_half, quantise, weight_scales
+from mmedge.calibration.rewrite.weights import (
+    LEVELS,
+    Floats,
+    as_half,
+    dequantise,
+    quantise,
+    weight_scales,
+)
 from mmedge.errors import ConfigError
 from mmedge.manifest import Kept
 
@@ -114,17 +122,21 @@ def _weight_obstacle(graph: Graph, node: onnx.NodeProto, moving: frozenset[str])
         return f"its weight has {weight.ndim} dimensions, not 2"
     plain = {"ConvTranspose": {"group": 1}, "Gemm": {"transA": 0, "alpha": 1}}
     for name, value in plain.get(node.op_type, {}).items():
-        if (given := _attribute(node, name, value)) != value:
+        if (given := attribute(node, name, value)) != value:
             return f"its {name} is {given}, not {value}"
     return ""
 
 
 def _lower(graph: Graph, node: onnx.NodeProto, moving: frozenset[str], lowering: Lowering) -> None:
+    mean = lowering.means.get(node.input[0])
     for index, name in enumerate(list(node.input[:2])):
         if name in moving:
             graph.feed(node, index, _rounded(graph, name, lowering))
-        else:
-            graph.feed(node, index, _stored(graph, node, name, lowering))
+            continue
+        graph.feed(node, index, _stored(graph, node, name, lowering))
+        if mean is not None:
+            weight = np.asarray(graph.constant(name), np.float32)
+            add_to_bias(graph, node, -mean_error(node, weight, _read(graph, node, index), mean))
 
 
 def _rounded(graph: Graph, name: str, lowering: Lowering) -> str:
@@ -156,15 +168,18 @@ def _stored(graph: Graph, node: onnx.NodeProto, name: str, lowering: Lowering) -
     return found
 
 
+def _read(graph: Graph, node: onnx.NodeProto, index: int) -> Floats:
+    """Give the weight that a layer takes, from where `_stored` has stored it."""
+    stored, scales = graph.producers[node.input[index]].input
+    return dequantise(
+        np.asarray(graph.constant(stored), np.int8),
+        np.asarray(graph.constant(scales), np.float32),
+        _output_axis(node),
+    )
+
+
 def _output_axis(node: onnx.NodeProto) -> int:
     """Tell which axis of a layer's weight counts its output channels."""
     if node.op_type == "Gemm":
-        return 0 if _attribute(node, "transB", 0) else 1
+        return 0 if attribute(node, "transB", 0) else 1
     return 0 if node.op_type == "Conv" else 1
-
-
-def _attribute(node: onnx.NodeProto, name: str, default: float) -> float:
-    """Give a number that a node carries, or what ONNX says it is without."""
-    values = (onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name)
-    found: float = next(values, default)
-    return found
