@@ -39,7 +39,7 @@ class Graph:
 
     @property
     def nodes(self) -> Iterable[onnx.NodeProto]:
-        """The nodes; in topological order once `to_bytes` was asked."""
+        """The nodes; in topological order once `sort` or `to_bytes` was called."""
         return tuple(self.model.graph.node)
 
     @property
@@ -52,7 +52,7 @@ class Graph:
         """Names of the graph's outputs."""
         return tuple(each.name for each in self.model.graph.output)
 
-    def constant(self, name: str) -> NDArray[np.generic] | None:
+    def constant(self, name: str) -> NDArray[Any] | None:
         """Give the value of an initializer, or ``None`` for what is computed."""
         found = self.constants.get(name)
         return None if found is None else numpy_helper.to_array(found)
@@ -128,9 +128,19 @@ class Graph:
                 waiting.extend(node.input)
         return frozenset(found)
 
+    def rename(self, value: str, name: str) -> None:
+        """Give a value that a node makes another name, with all who take it."""
+        node = self.producers.pop(value)
+        node.output[list(node.output).index(value)] = name
+        self.producers[name] = node
+        for taker in tuple(self.consumers.get(value, ())):
+            for index, taken in enumerate(taker.input):
+                if taken == value:
+                    self.feed(taker, index, name)
+
     def to_bytes(self) -> bytes:
         """Give the file: nodes in topological order, initializers that nobody takes left out."""
-        self._sort()
+        self.sort()
         taken = {name for node in self.model.graph.node for name in node.input}
         kept = [e for e in self.model.graph.initializer if e.name in {*taken, *self.outputs}]
         result = onnx.ModelProto()
@@ -141,14 +151,11 @@ class Graph:
         data: bytes = result.SerializeToString(deterministic=True)
         return data
 
-    def _link(self, node: onnx.NodeProto) -> None:
-        for name in node.output:
-            self.producers[name] = node
-        for name in dict.fromkeys(node.input):
-            self.consumers.setdefault(name, []).append(node)
+    def sort(self) -> None:
+        """Order the nodes so that each stands after what it takes (Kahn 1962).
 
-    def _sort(self) -> None:
-        """Order the nodes so that each stands after what it takes (Kahn 1962)."""
+        Nodes that were held before are no longer the graph's.
+        """
         missing = {
             node.name: {name for name in node.input if name in self.producers}
             for node in self.model.graph.node
@@ -170,6 +177,12 @@ class Graph:
         self.consumers.clear()
         for node in self.model.graph.node:
             self._link(node)
+
+    def _link(self, node: onnx.NodeProto) -> None:
+        for name in node.output:
+            self.producers[name] = node
+        for name in dict.fromkeys(node.input):
+            self.consumers.setdefault(name, []).append(node)
 
 
 def attribute(node: onnx.NodeProto, name: str, default: float) -> float:
