@@ -163,12 +163,12 @@ def verify(
     if as_json:
         typer.echo(json.dumps(parity.to_json()))
     else:
-        views.show_parity(parity, title=f"{bundle}: {plan} on {backend}")
+        views.show_parity(parity, title=f"{bundle}: {parity.plan} on {backend}")
     if not parity.passed:
         worst = parity.worst
         raise ProofError(
             f"{bundle} does not give the trained model's numbers here: {worst.point} "
-            f"{worst.subset} is {worst.ratio:.3g} times as far off as plan {plan!r} allows"
+            f"{worst.subset} is {worst.ratio:.3g} times as far off as plan {parity.plan!r} allows"
         )
 
 
@@ -213,7 +213,7 @@ def predict(
     every_ms: EveryOpt = 250,
     downmix: DownmixOpt = None,
     backend: BackendOpt = "cpu",
-    plan: PlanOpt = "fp32",
+    plan: PlanOpt = "auto",
     as_json: JsonOpt = False,
 ) -> None:
     """Predict from files; along a long one, window by window.
@@ -231,6 +231,8 @@ def predict(
             opened, backend=backend, plan=plan, prompts=prompts, template=template or "{}"
         )
     with predictor:
+        if predictor.choice.why:
+            typer.echo(f"mmedge: {predictor.choice}", err=True)
         predictions = views.watched(
             predict_inputs(predictor, inputs or [], text=text, clips=clips, every_ms=every_ms)
         )

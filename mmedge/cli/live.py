@@ -99,7 +99,7 @@ def serve(  # one option for each field of the frozen configurations
     threads: Annotated[int | None, option(HOW, "CPU threads of one operator.")] = None,
     downmix: DownmixOpt = None,
     backend: BackendOpt = "cpu",
-    plan: PlanOpt = "fp32",
+    plan: PlanOpt = "auto",
     begin: Annotated[float, option(EVENTS, "Smoothed score from which a label begins.")] = 0.7,
     end: Annotated[float, option(EVENTS, "... and below which it ends.")] = 0.4,
     smooth_ms: Annotated[int, option(EVENTS, "Time constant of the smoothing.")] = 300,

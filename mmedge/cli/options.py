@@ -20,7 +20,9 @@ __all__ = [
 
 BundleArg = Annotated[Path, typer.Argument(help="Bundle folder, NAME.mmedge.")]
 BackendOpt = Annotated[str, typer.Option(help="What runs the graphs.")]
-PlanOpt = Annotated[str, typer.Option(help="Which of the bundle's plans.")]
+PlanOpt = Annotated[
+    str, typer.Option(help="Which of the bundle's plans; 'auto': the fastest that is right here.")
+]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 TextOpt = Annotated[str | None, typer.Option(help="For the model's text modality.")]
 EveryOpt = Annotated[int, typer.Option(help="Hop along a video without sound.")]

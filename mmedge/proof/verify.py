@@ -57,7 +57,7 @@ def verify(
     bundle.check()
     golden = load_golden(bundle) if golden is None else golden
     with Predictor(bundle, backend=backend, plan=plan, threads=threads) as predictor:
-        tolerance = tolerance_of(bundle, plan, predictor.kind)
+        tolerance = tolerance_of(bundle, predictor.plan, predictor.kind)
         try:
             findings = [
                 *_inputs(predictor, golden, tolerance),
@@ -72,7 +72,7 @@ def verify(
     return Parity(
         findings=tuple(findings),
         backend=backend,
-        plan=plan,
+        plan=predictor.plan,
         tolerance=tolerance,
         inputs=bundle.manifest.golden.source,
         samples=golden.samples,

@@ -18,6 +18,7 @@ from mmedge.manifest import FUSION, PRESENCE, Manifest
 from mmedge.runtime.backends import Arrays, Backend, open_backend
 from mmedge.runtime.decision import decide
 from mmedge.runtime.embedding import embed, zeros
+from mmedge.runtime.plans import choose_plan, imitates
 from mmedge.runtime.prediction import Prediction
 from mmedge.runtime.preprocess import make_preprocessor
 from mmedge.runtime.prompts import Prompts, make_prompts
@@ -57,7 +58,7 @@ class Predictor(Closing):
         Args:
             bundle: from `mmedge.open_bundle`.
             backend: what runs the graphs.
-            plan: which of the bundle's plans.
+            plan: which of the bundle's plans; ``auto`` for the fastest known to be right here.
             threads: CPU threads inside one operator; ``None`` leaves it to the backend.
             prompts: for `set_prompts`, if there are any...
             template: ...with this around each.
@@ -70,15 +71,13 @@ class Predictor(Closing):
             IncompatibleError: the backend cannot run here, or cannot run these graphs.
         """
         manifest = bundle.manifest
-        if plan not in manifest.plans:
-            raise ConfigError(
-                f"the bundle has no plan {plan!r}; it has {', '.join(manifest.plans)}"
-            )
+        self.choice = choose_plan(manifest.plans, plan, backend, threads=threads)
+        """Which plan runs, and why."""
         if prompts is None and template != "{}":
             raise ConfigError("a template needs prompts to stand around; give some")
         self.bundle = bundle
         self.backend = backend
-        self.plan = plan
+        self.plan = plan = self.choice.plan
         self._preprocess = {
             name: make_preprocessor(name, spec, _tokenizer(bundle, name))
             for name, spec in manifest.modalities.items()
@@ -87,7 +86,7 @@ class Predictor(Closing):
         self.threads: dict[str, int | None] = dict.fromkeys(manifest.plans[plan].graphs, threads)
         """CPU threads inside one operator of each graph, by modality and ``fusion``."""
         self._spin = spin
-        self.simulated = backend == "cpu" and manifest.plans[plan].target == "tensorrt"
+        self.simulated = imitates(manifest.plans[plan], backend)
         """Whether this machine only imitates what the plan was made for."""
         self._graphs: dict[str, Backend] = {}
         try:

@@ -65,15 +65,21 @@ def find_integers(
 def joined_values(graph: Graph) -> tuple[str, ...]:
     """Give the values whose ranges help a CPU plan beside those that layers take and give.
 
-    They are what joins make: with a range a residual add stays in integers.
+    They are what joins make of convolutions: with a range a residual add stays in integers.
     """
     skipped = graph.front_end()
+    integers: set[str] = set()
     found = []
     for node in graph.nodes:
-        if node.op_type in JOINS and node.name not in skipped:
+        joins = node.op_type in JOINS and integers.issuperset(node.input)
+        moves = node.op_type in MOVES and node.input[0] in integers
+        if node.name not in skipped and (node.op_type == "Conv" or joins or moves):
             clip = _clip_behind(graph, node.output[0])
-            found.append(node.output[0] if clip is None else clip.output[0])
-    return tuple(dict.fromkeys(found))
+            name = node.output[0] if clip is None else clip.output[0]
+            integers.add(name)
+            if joins and name not in graph.outputs:
+                found.append(name)
+    return tuple(found)
 
 
 def obstacle_behind(graph: Graph, conv: onnx.NodeProto, ranges: Mapping[str, Range]) -> str:

@@ -23,6 +23,7 @@ from mmedge.runtime.pipeline.fusing import Desk, Fuser, Selection
 from mmedge.runtime.pipeline.status import ModalityStatus
 from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.pipeline.worker import Worker
+from mmedge.runtime.plans import refuse_imitation
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.rings import make_ring
 
@@ -60,7 +61,7 @@ class Engine:
         config: policy, ages, limits.
         on_tick: told every prediction, in order; must not wait.
         backend: what runs the graphs.
-        plan: which of the bundle's plans.
+        plan: which of the bundle's plans, or ``auto``.
         journal: told what was consumed.
         clock: the pipeline's.
 
@@ -84,6 +85,7 @@ class Engine:
         self._on_tick = on_tick
         self._journal = journal
         self._clock = clock
+        refuse_imitation(bundle.manifest.plans, plan, backend)
         self.predictor = Predictor(
             bundle, backend=backend, plan=plan, threads=config.threads or 1, spin=False
         )

@@ -57,7 +57,7 @@ class Pipeline(Closing):
         sinks: where predictions go besides the iterator; closed with the pipeline.
         config: how it behaves.
         backend: what runs the graphs.
-        plan: which of the bundle's plans.
+        plan: which of the bundle's plans; ``auto`` for the fastest known to be right here.
         recorder: keeps everything; closed with the pipeline.
         predict: encode and fuse what comes; else it only goes to the recorder.
         clock: one clock for everything; apps need no other than ``time.monotonic_ns``.
@@ -85,7 +85,7 @@ class Pipeline(Closing):
         self._clock = clock
         self._recorders = [] if recorder is None else [recorder]
         self._predicts = predict
-        self._backed = {"backend": backend, "plan": plan}
+        self._backed: dict[str, Any] = {"backend": backend, "plan": plan, "clock": clock}
         self._fed = check_feeds(feeds, bundle)
         self._ticks = TickIterator(IteratorConfig(queue=self._config.queue))
         self._count, self._rate = 0, Rate()
@@ -207,11 +207,12 @@ class Pipeline(Closing):
     def status(self) -> Status:
         """Tell how everything is."""
         now_ns, engine = self._clock(), self._engine
-        bundle = engine.predictor.bundle
+        predictor = engine.predictor
         return Status(
             time_ns=now_ns,
-            bundle=bundle.digest,
-            model=bundle.manifest.name,
+            bundle=predictor.bundle.digest,
+            model=predictor.manifest.name,
+            plan=predictor.plan,
             ready=self.ready,
             degraded=engine.degraded,
             ticks=self._count,
@@ -267,9 +268,7 @@ class Pipeline(Closing):
 
     def _make_engine(self, bundle: Bundle) -> Engine:
         journal = next(iter(self._recorders), None)
-        return Engine(
-            bundle, self._config, self._emit, journal=journal, clock=self._clock, **self._backed
-        )
+        return Engine(bundle, self._config, self._emit, journal=journal, **self._backed)
 
     def _deliver(self, modality: str, sample: Sample) -> None:
         ring = self._engine.rings[modality]

@@ -23,6 +23,7 @@ from mmedge.runtime.pipeline.recorder import RecordConfig, Recorder
 from mmedge.runtime.pipeline.replay import as_run, ideal, recorded_config
 from mmedge.runtime.pipeline.running import run_service
 from mmedge.runtime.pipeline.status import Status
+from mmedge.runtime.plans import choose_plan, refuse_imitation
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.recording import Header, open_recording, parse_header
 from mmedge.runtime.samples import Frame
@@ -74,7 +75,7 @@ class ServeConfig:
         template: the sentence around each prompt.
         downmix: how stereo becomes mono, where the model does not say.
         backend: what runs the graphs.
-        plan: which of the bundle's plans.
+        plan: which of the bundle's plans; ``auto`` for the fastest known to be right here.
         for_s: end after so long; ``None`` goes on for ever.
     """
 
@@ -88,7 +89,7 @@ class ServeConfig:
     template: str = "{}"
     downmix: str | None = None
     backend: str = "cpu"
-    plan: str = "fp32"
+    plan: str = "auto"
     for_s: float | None = None
 
     def __post_init__(self) -> None:
@@ -137,6 +138,12 @@ def serve(
         return downmixed(open_bundle(path), config.downmix)
 
     bundle = load()
+    # As the engine chooses, with the threads that it begins with.
+    threads = config.live.threads or 1
+    choice = choose_plan(bundle.manifest.plans, config.plan, config.backend, threads=threads)
+    refuse_imitation(bundle.manifest.plans, choice.plan, config.backend)
+    if choice.why:
+        tell(str(choice))
     feeds = bind(config.inputs, bundle.manifest.modalities)
     text = None if config.text is None else _only_text(bundle, feeds)
     keep = config.outputs.record
@@ -226,6 +233,8 @@ def _replay(path: Path, recorded: Path, config: ServeConfig, tell: Callable[[str
         predictor = stack.enter_context(
             Predictor(bundle, backend=config.backend, plan=config.plan, threads=threads)
         )
+        if predictor.choice.why:
+            tell(str(predictor.choice))
         if config.prompts:
             predictor.set_prompts(config.prompts, config.template)
         sinks = make_sinks(config.outputs, lambda: None, lambda: None, tell)

@@ -86,6 +86,7 @@ class Status:
         time_ns: pipeline time.
         bundle: the bundle's digest.
         model: the bundle's name.
+        plan: which of the bundle's plans runs.
         ready: warmed up, and at least one prediction could be made.
         degraded: what is wrong beyond single modalities; empty if nothing is.
         ticks: predictions so far.
@@ -101,6 +102,7 @@ class Status:
     bundle: str
     model: str
     ready: bool
+    plan: str = "fp32"
     degraded: str = ""
     ticks: int = 0
     rate_hz: float = 0.0

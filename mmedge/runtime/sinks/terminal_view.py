@@ -75,6 +75,7 @@ def _head(view: View) -> Text:
     if status is None:
         return line.append("starting", "yellow")
     line.append(clean(status.model), "bold")
+    line.append("" if status.plan == "fp32" else f"  {clean(status.plan)}")
     up_s = int(status.uptime_s)
     line.append(f"  up {up_s // 3600}:{up_s // 60 % 60:02}:{up_s % 60:02}")
     line.append(f"  {status.rate_hz:.1f}/s  ")

@@ -1,0 +1,116 @@
+"""Which plan of a bundle runs on this machine, and which must not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mmedge.errors import ConfigError, IncompatibleError
+from mmedge.manifest import Plan
+from mmedge.runtime.backends.instructions import Cpu, lacking, this_cpu
+
+__all__ = ["AUTO", "Choice", "choose_plan", "imitates", "refuse_imitation"]
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A plan, and what there is to say of the choice; nothing where it goes without saying."""
+
+    plan: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"plan {self.plan}: {self.why}" if self.why else ""
+
+
+def choose_plan(
+    plans: Mapping[str, Plan],
+    wanted: str,
+    backend: str,
+    *,
+    threads: int | None = None,
+    cpu: Cpu | None = None,
+) -> Choice:
+    """Find the plan that is meant, and refuse one that this machine would compute wrongly.
+
+    ``auto`` takes, on the backend ``cpu``, the plan for CPUs that was measured to be the
+    fastest on a machine like this one, if it is faster than ``fp32`` and right here; else
+    ``fp32``.
+
+    Args:
+        plans: the bundle's.
+        wanted: the name of one, or ``auto``.
+        backend: what is to run it.
+        threads: CPU threads inside one operator; ``None`` for as many as there are cores.
+        cpu: the machine's; ``None`` for this one's.
+
+    Raises:
+        ConfigError: there is no such plan.
+        IncompatibleError: it needs instructions that this CPU lacks.
+    """
+    cpu = cpu or this_cpu()
+    if wanted == AUTO:
+        return _fastest(plans, cpu, threads) if backend == "cpu" else Choice("fp32", "")
+    if wanted not in plans:
+        raise ConfigError(f"the bundle has no plan {wanted!r}; it has {', '.join(plans)}")
+    if imitates(plans[wanted], backend):
+        return Choice(wanted, "it is for TensorRT; the backend 'cpu' only imitates it, in float")
+    missing = lacking(plans[wanted].instructions, cpu) if backend == "cpu" else ()
+    if missing:
+        raise IncompatibleError(
+            f"plan {wanted!r} needs {', '.join(missing)}, which this CPU ({cpu.name}) lacks: its "
+            "sums of 8-bit products would saturate, and the predictions be wrong without a word. "
+            "Take --plan fp32, or run 'mmedge calibrate' on this machine."
+        )
+    return Choice(wanted, "")
+
+
+def imitates(plan: Plan, backend: str) -> bool:
+    """Whether a backend only imitates what a plan was made for, in float and slowly."""
+    return backend == "cpu" and plan.target == "tensorrt"
+
+
+def refuse_imitation(plans: Mapping[str, Plan], name: str, backend: str) -> None:
+    """Refuse to serve live from an imitation.
+
+    Raises:
+        IncompatibleError: it would be one.
+    """
+    if name in plans and imitates(plans[name], backend):
+        raise IncompatibleError(
+            f"plan {name!r} is for TensorRT, and the backend 'cpu' only imitates it, more slowly "
+            "than fp32: good to predict files with and to verify, but not to serve. Take --plan "
+            "auto, or the backend that it was made for."
+        )
+
+
+def _fastest(plans: Mapping[str, Plan], cpu: Cpu, threads: int | None) -> Choice:
+    """Choose by what was measured on CPUs of this model."""
+    if len(plans) == 1:
+        return Choice("fp32", "")
+    made = {name: plan for name, plan in plans.items() if plan.target == "cpu"}
+    if not made:
+        return Choice("fp32", "the bundle has no plan for CPUs")
+    right = {name: plan for name, plan in made.items() if not lacking(plan.instructions, cpu)}
+    if not right:
+        needed = sorted({each for plan in made.values() for each in plan.instructions})
+        return Choice("fp32", f"the plans for CPUs need {', '.join(needed)}, which this one lacks")
+    ratios = {name: _ratio(plan, cpu, threads) for name, plan in right.items()}
+    known = {name: ratio for name, ratio in ratios.items() if ratio is not None}
+    if not known:
+        return Choice("fp32", f"no plan was measured on this CPU ({cpu.name})")
+    best = min(known, key=lambda name: known[name])
+    if known[best] >= 1:
+        return Choice("fp32", f"{best} takes {known[best]:.2f} of its time on this CPU")
+    return Choice(best, f"{known[best]:.2f} of fp32's time, measured on this CPU ({cpu.name})")
+
+
+def _ratio(plan: Plan, cpu: Cpu, threads: int | None) -> float | None:
+    """Give the latency over fp32's on this CPU: with as many threads, or else the worst known."""
+    wanted = threads or os.cpu_count() or 1
+    here = [speed for speed in plan.speeds if speed.machine == cpu.name]
+    exact = [speed.ratio for speed in here if speed.threads == wanted]
+    return max(exact or [speed.ratio for speed in here], default=None)
