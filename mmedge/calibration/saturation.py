@@ -8,16 +8,61 @@ way, since it turns them into uint8 first. VNNI adds in 32 bits; so do all kerne
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from mmedge.calibration.graph import Graph
+from mmedge.calibration.graph import Graph, attribute
 
-__all__ = ["required_instructions"]
+__all__ = ["PAIR_LIMIT", "largest_pairs", "required_instructions"]
 
 PAIR_LIMIT = 32767 // 255
-"""Two weights whose magnitudes add up to this cannot saturate with any two activations."""
+"""Two weights that add up to this cannot saturate with any two activations of 8 bits."""
+
+
+def largest_pairs(node: onnx.NodeProto, weight: NDArray[Any]) -> NDArray[Any]:
+    """Give the largest sum, by magnitude, of two weights that a kernel adds in 16 bits.
+
+    Neighbours are the first and second factor of a sum, the third and fourth, and so on. A
+    convolution sums in the order of its weight, or channel by channel at each place of its
+    kernel where pictures are stored so; both count. Weights of two signs cancel.
+
+    Args:
+        node: ``Conv``, ``Gemm`` or ``MatMul``.
+        weight: as the operator has it, in any numbers.
+
+    Returns:
+        One per output channel, ``[out]``.
+    """
+    sums = []
+    for rows in _orders(node, weight):
+        padded = np.pad(rows, ((0, 0), (0, rows.shape[1] % 2)))
+        pairs = padded.reshape(len(rows), -1, 2)
+        high = np.maximum(pairs, 0).sum(axis=2).max(axis=1, initial=0)
+        low = np.minimum(pairs, 0).sum(axis=2).min(axis=1, initial=0)
+        sums.append(np.maximum(high, -low))
+    found: NDArray[Any] = np.max(sums, axis=0)
+    return found
+
+
+def _orders(node: onnx.NodeProto, weight: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Give the weights of each output channel in the orders in which they may be summed."""
+    if node.op_type == "Conv":
+        yield weight.reshape(len(weight), -1)
+        channels_last = np.moveaxis(weight, 1, -1)
+        yield channels_last.reshape(len(weight), -1)
+        if weight.shape[1] % 2:  # or each place of the kernel may be filled up
+            filled = np.pad(channels_last, [*[(0, 0)] * (weight.ndim - 1), (0, 1)])
+            yield filled.reshape(len(weight), -1)
+    else:
+        yield (
+            weight
+            if attribute(node, "transB", 0)
+            else np.moveaxis(weight, -1, 0).reshape(weight.shape[-1], -1)
+        )
 
 
 def required_instructions(model: bytes) -> tuple[str, ...]:
@@ -48,21 +93,7 @@ def _may_saturate(graph: Graph, node: onnx.NodeProto) -> bool:
         return _is_signed(graph, right)
     if weight.dtype != np.int8:
         return False
-    outputs_first = node.op_type == "Conv" or any(
-        each.name == "transB" and each.i for each in node.attribute
-    )
-    rows = np.moveaxis(weight, 0 if outputs_first else -1, 0)
-    return _largest_pair(rows.reshape(rows.shape[0], -1).astype(np.int16)) > PAIR_LIMIT
-
-
-def _largest_pair(rows: NDArray[np.int16]) -> int:
-    """Give the largest sum of two magnitudes of one sign in a row, whichever are neighbours."""
-    if rows.shape[1] == 1:
-        return int(np.abs(rows).max(initial=0))
-    ordered = np.sort(rows, axis=1)
-    high = np.maximum(ordered[:, -1], 0) + np.maximum(ordered[:, -2], 0)
-    low = np.minimum(ordered[:, 0], 0) + np.minimum(ordered[:, 1], 0)
-    return int(max(high.max(initial=0), -low.min(initial=0)))
+    return bool((largest_pairs(node, weight.astype(np.int16)) > PAIR_LIMIT).any())
 
 
 def _is_signed(graph: Graph, dequantise: onnx.NodeProto) -> bool:

@@ -7,8 +7,10 @@ becomes ``MatMulIntegerToFloat`` or ``QGemm``, which give floats. What these ker
 stays float. (ONNX Runtime, "Quantize ONNX Models", and its ``qdq_selectors.cc``.)
 
 On x86 without VNNI the kernels add two products of 8 bits in 16 bits, which saturate
-(``vpmaddubsw``; Intel, "Intrinsics Guide"). Weights of 7 bits cannot reach that:
-2 x 255 x 64 < 2 ** 15.
+(``vpmaddubsw``; Intel, "Intrinsics Guide"). Weights of 7 bits cannot reach that, which is what
+ONNX Runtime's ``reduce_range`` does to all of them. It takes less: each pair that is added must
+stay within 128 steps, so a channel loses only as much as its largest pair exceeds its largest
+weight.
 """
 
 from __future__ import annotations
@@ -21,21 +23,19 @@ from mmedge.calibration.lowering import Lowered, Lowering
 from mmedge.calibration.rewrite.integers import find_integers, obstacle_behind
 from mmedge.calibration.rewrite.pictures import transpose_first
 from mmedge.calibration.rewrite.stored import is_quantised, quantise_value, store_layer
-from mmedge.calibration.rewrite.weights import LEVELS
 from mmedge.calibration.saturation import required_instructions
 from mmedge.errors import ConfigError
 from mmedge.manifest import Kept
 
 __all__ = ["lower_cpu"]
 
-LEVELS_7_BITS = 64
-
 
 def lower_cpu(model: bytes, lowering: Lowering) -> Lowered:
     """Let layers compute in INT8 on the CPU, and prepare uint8 pictures in its fast order.
 
-    Weights have 8 bits where the lowering may rest on ``vnni``, else 7. Q/DQ of training that
-    the graph holds already stays as it is, and so does a layer that has it.
+    Weights have all of 8 bits where the lowering may rest on ``vnni``; else as many steps as no
+    CPU adds wrongly. Q/DQ of training that the graph holds already stays as it is, and so does
+    a layer that has it.
 
     Args:
         model: a ``fp32`` graph of a bundle.
@@ -58,8 +58,7 @@ def lower_cpu(model: bytes, lowering: Lowering) -> Lowered:
                 kept.append(Kept(layer=node.name, precision="fp32", why=why))
             else:
                 chosen.append(node)
-    levels = LEVELS if "vnni" in lowering.instructions else LEVELS_7_BITS
-    _rewrite(graph, chosen, lowering, levels)
+    _rewrite(graph, chosen, lowering)
     lowered = graph.to_bytes()
     return Lowered(
         model=lowered,
@@ -69,12 +68,7 @@ def lower_cpu(model: bytes, lowering: Lowering) -> Lowered:
     )
 
 
-def _rewrite(
-    graph: Graph,
-    chosen: list[onnx.NodeProto],
-    lowering: Lowering,
-    levels: int,
-) -> None:
+def _rewrite(graph: Graph, chosen: list[onnx.NodeProto], lowering: Lowering) -> None:
     integers = find_integers(graph, chosen, lowering.ranges)
     for value in integers:
         takers = list(graph.consumers.get(value.name, ()))
@@ -90,7 +84,7 @@ def _rewrite(
             if name not in taken:
                 taken[name] = quantise_value(graph, name, lowering.ranges[name])
             graph.feed(node, 0, taken[name])
-        store_layer(graph, node, lowering.weights, levels)
+        store_layer(graph, node, lowering)
 
 
 def _feed_all(graph: Graph, node: onnx.NodeProto, before: str, after: str) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from mmedge.calibration.graph import Graph
-from mmedge.calibration.lowering import Range
-from mmedge.calibration.rewrite.weights import Floats, Method, quantise, weight_scales
+from mmedge.calibration.graph import Graph, attribute
+from mmedge.calibration.lowering import Lowering, Range
+from mmedge.calibration.rewrite.bias import add_to_bias, mean_error
+from mmedge.calibration.rewrite.weights import Floats, dequantise, quantise, weight_scales
+from mmedge.calibration.saturation import PAIR_LIMIT, largest_pairs
 
 __all__ = ["is_quantised", "quantise_value", "store_layer"]
 
+ROUNDED = "/rounded"
 BIAS_LIMIT = 2**30
 """How large an int32 bias may be, so that products can still be added to it."""
 
@@ -43,52 +46,61 @@ def quantise_value(graph: Graph, name: str, seen: Range, *, source: str = "") ->
         graph.add_constant(f"{name}/zero", np.asarray(zero, np.uint8)),
     ]
     graph.add("QuantizeLinear", [source or name, *both], f"{name}/uint8")
-    graph.add("DequantizeLinear", [f"{name}/uint8", *both], f"{name}/rounded")
-    return f"{name}/rounded"
+    graph.add("DequantizeLinear", [f"{name}/uint8", *both], f"{name}{ROUNDED}")
+    return f"{name}{ROUNDED}"
 
 
-def store_layer(graph: Graph, node: onnx.NodeProto, method: Method, levels: int) -> None:
+def store_layer(graph: Graph, node: onnx.NodeProto, lowering: Lowering) -> None:
     """Store a layer's weight in int8 and its bias in int32; what has Q/DQ stays.
 
     Args:
         graph: is changed.
         node: takes activations that are quantised.
-        method: how thresholds of weights are chosen.
-        levels: steps of the weights on either side of zero.
+        lowering: how thresholds of weights are chosen, whether sums of two products may pass
+            16 bits, and what is known of the activations' means.
     """
     if is_quantised(graph, node.input[1]):
         return
     weight = np.asarray(graph.constant(node.input[1]), np.float32)
-    axis = 0 if node.op_type == "Conv" or _turned(node) else 1
-    scales = weight_scales(weight, axis, method, levels)
-    step = np.float32(graph.constant(graph.producers[node.input[0]].input[1]))
-    constant = graph.constant(node.input[2]) if len(node.input) > 2 else None
-    bias = None if constant is None else np.asarray(constant, np.float32).reshape(-1)
+    axis = 0 if node.op_type == "Conv" or attribute(node, "transB", 0) else 1
+    rounding = graph.producers[node.input[0]]
+    step = np.asarray(graph.constant(rounding.input[1]), np.float32)
+    bias = _bias(graph, node)
+    scales = weight_scales(weight, axis, lowering.weights)
+    if "vnni" not in lowering.instructions:
+        # One step less than the limit, since rounding may add half a step to each of the two.
+        scales = np.maximum(scales, largest_pairs(node, weight) / np.float32(PAIR_LIMIT - 1))
     if bias is not None:
-        least = np.abs(bias) / (step * np.float32(BIAS_LIMIT))
-        scales = np.maximum(scales, least).astype(np.float32)
-    name = node.name
+        scales = np.maximum(scales, np.abs(bias) / (step * np.float32(BIAS_LIMIT)))
+    steps = quantise(weight, scales, axis)
+    mean = lowering.means.get(node.input[0].removesuffix(ROUNDED))
+    if mean is not None:
+        error = mean_error(node, weight, dequantise(steps, scales, axis), mean)
+        add_to_bias(graph, node, -error)
+    name, bias = node.name, _bias(graph, node)
     stored = [
-        graph.add_constant(f"{name}/weight", quantise(weight, scales, axis, levels)),
-        graph.add_constant(f"{name}/weight_scales", scales),
+        graph.add_constant(f"{name}/int8", steps),
+        graph.add_constant(f"{name}/scales", scales),
         # Without zero-points ONNX Runtime 1.31 leaves a Gemm in float.
-        graph.add_constant(f"{name}/weight_zeros", np.zeros(scales.shape, np.int8)),
+        graph.add_constant(f"{name}/zeros", np.zeros(scales.shape, np.int8)),
     ]
-    graph.add("DequantizeLinear", stored, f"{name}/weight_rounded", axis=axis)
-    graph.feed(node, 1, f"{name}/weight_rounded")
+    graph.add("DequantizeLinear", stored, f"{name}/weight{ROUNDED}", axis=axis)
+    graph.feed(node, 1, f"{name}/weight{ROUNDED}")
     if bias is not None:
         graph.feed(node, 2, _stored_bias(graph, name, bias, step * scales))
+
+
+def _bias(graph: Graph, node: onnx.NodeProto) -> Floats | None:
+    """Give the bias that a node takes itself, ``[out]``."""
+    found = graph.constant(node.input[2]) if len(node.input) > 2 else None
+    return None if found is None else np.asarray(found, np.float32).reshape(-1)
 
 
 def _stored_bias(graph: Graph, name: str, bias: Floats, scales: Floats) -> str:
     """Store a bias in the steps of the sums that it is added to."""
     both = [
-        graph.add_constant(f"{name}/bias", np.rint(bias / scales).astype(np.int32)),
-        graph.add_constant(f"{name}/bias_scales", scales),
+        graph.add_constant(f"{name}/int32", np.rint(bias / scales).astype(np.int32)),
+        graph.add_constant(f"{name}/int32_scales", scales),
     ]
-    graph.add("DequantizeLinear", both, f"{name}/bias_rounded", axis=0)
-    return f"{name}/bias_rounded"
-
-
-def _turned(node: onnx.NodeProto) -> bool:
-    return any(each.name == "transB" and each.i for each in node.attribute)
+    graph.add("DequantizeLinear", both, f"{name}/bias{ROUNDED}", axis=0)
+    return f"{name}/bias{ROUNDED}"

@@ -34,17 +34,16 @@ def as_half(scales: Floats) -> Floats:
     return found
 
 
-def quantise(weight: Floats, scales: Floats, axis: int, levels: int = LEVELS) -> NDArray[np.int8]:
+def quantise(weight: Floats, scales: Floats, axis: int) -> NDArray[np.int8]:
     """Round to int8, halves to even as ``QuantizeLinear`` does.
 
     Args:
         weight: any shape.
         scales: positive, one per index of ``axis``.
         axis: the output channel's.
-        levels: steps on either side of zero.
     """
     steps = np.rint(weight / _along(scales, weight.ndim, axis))
-    found: NDArray[np.int8] = np.clip(steps, -levels, levels).astype(np.int8)
+    found: NDArray[np.int8] = np.clip(steps, -LEVELS, LEVELS).astype(np.int8)
     return found
 
 
@@ -54,35 +53,35 @@ def dequantise(stored: NDArray[np.int8], scales: Floats, axis: int) -> Floats:
     return found
 
 
-def weight_scales(weight: Floats, axis: int, method: Method, levels: int = LEVELS) -> Floats:
+def weight_scales(weight: Floats, axis: int, method: Method) -> Floats:
     """Choose a scale per output channel, float32 ``[channels]``.
 
-    ``min-max`` maps the largest weight of a channel to ``levels``. ``mse`` takes the threshold,
-    of those in `SHRINK`, with the least squared error of the rounded weights: clipping the few
+    ``min-max`` maps the largest weight of a channel to 127. ``mse`` takes the threshold, of
+    those in `SHRINK`, with the least squared error of the rounded weights: clipping the few
     largest makes the steps of all others finer (Choukroun et al. 2019, "Low-bit quantization
     of neural networks for efficient inference", there per layer and called MMSE).
     """
     rows = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
     largest = np.abs(rows).max(axis=1)
-    scales = as_half(largest / levels)
-    return scales if method == "min-max" else _best(rows, scales, levels)
+    scales = as_half(largest / LEVELS)
+    return scales if method == "min-max" else _best(rows, scales)
 
 
-def _best(rows: Floats, scales: Floats, levels: int) -> Floats:
+def _best(rows: Floats, scales: Floats) -> Floats:
     """Of the shrunk scales, those of least squared error; of equals, the widest."""
     best: Floats = scales.copy()
-    least = _error(rows, scales, levels)
+    least = _error(rows, scales)
     for factor in SHRINK[1:]:
         tried = as_half(scales * np.float32(factor))
-        error = _error(rows, tried, levels)
+        error = _error(rows, tried)
         better = error < least
         best[better], least[better] = tried[better], error[better]
     return best
 
 
-def _error(rows: Floats, scales: Floats, levels: int) -> Floats:
+def _error(rows: Floats, scales: Floats) -> Floats:
     column = scales[:, None]
-    steps = np.clip(np.rint(rows / column), -levels, levels)
+    steps = np.clip(np.rint(rows / column), -LEVELS, LEVELS)
     found: Floats = np.square(steps * column - rows).sum(axis=1)
     return found
 
