@@ -64,8 +64,15 @@ def compile_graph(model: bytes) -> tuple[int, list[str]]:
     return (0 if engine is None else engine.nbytes), log.complaints
 
 
-# It reminds of the type of token ids, and that an encoder may not look at its mask.
-REMINDERS = ("has Int64 binding", "Unused Input: mask", "Input Tensor mask is unused")
+# It reminds of the type of token ids, that an encoder may not look at its mask, and that it
+# makes FP32 of FP16 scales.
+REMINDERS = (
+    "has Int64 binding",
+    "Unused Input: mask",
+    "Input Tensor mask is unused",
+    "Converting conv activation scales to fp32",
+    "Converting conv weight scales to fp32",
+)
 
 
 def check(model: bytes) -> None:

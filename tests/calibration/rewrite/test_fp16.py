@@ -433,3 +433,32 @@ def test_two_runs_give_the_same_file() -> None:
     model = small_net()
     seen = observe(model, PICTURES)
     assert lower_fp16(model, seen) == lower_fp16(model, seen)
+
+
+def test_what_a_migration_puts_in_front_of_a_layer_is_known_from_what_it_gives() -> None:
+    model = behind_a_layer(
+        node("Mul", ["x", "divisor"], ["x/divided"], name="divided"),
+        node("Add", ["x/divided", "shift"], ["y"], name="migrated"),
+        constants={
+            "first": normal(8, 8) * np.float32([1e-4, 1, 1, 1, 1, 1, 1, 1]),
+            "divisor": np.float32([1e4, 1, 1, 1, 1, 1, 1, 1]),
+            "shift": normal(8),
+        },
+    )
+    seen = observe(model, TOKENS)
+    del seen["x/divided"]
+    assert {"x/divided", "y"} <= halves(lower_fp16(model, seen))
+    del seen["y"]  # by x alone it might reach 3e4
+    assert halves(lower_fp16(model, seen)) == {"samples.fp16", "x"}
+
+
+def test_scales_that_fp16_does_not_hold_stay_float32_and_lose_nothing() -> None:
+    scale = np.float32(3.3e-5)  # below 2^-14, and no multiple of 2^-24
+    model = quantised(float(scale))
+    lowered = lower_fp16(model, observe(model, TOKENS))
+    stored = {each.name: onnx.numpy_helper.to_array(each) for each in graph_of(lowered).initializer}
+    np.testing.assert_array_equal(stored["scales"], np.full(8, scale))
+    assert "scales.fp16" not in stored
+    assert operators(lowered)["Cast"] == 3
+    exactly = quantised(3 * 2.0**-20)  # below 2^-14 as well, but FP16 has it
+    assert operators(lower_fp16(exactly, observe(exactly, TOKENS)))["Cast"] == 2

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 from onnx import NodeProto, TensorProto
 
 from mmedge.calibration.layers import KINDS, RECURRENT
 from mmedge.calibration.rewrite.fp16.look import Look
-from mmedge.calibration.rewrite.fp16.numbers import LARGEST, NORMAL, fault_of, halve
+from mmedge.calibration.rewrite.fp16.numbers import fault_of, scales_fit
 from mmedge.calibration.rewrite.fp16.operators import COMPUTE, LOOKUPS, MAKERS, MOVES
 from mmedge.calibration.rewrite.fp16.origins import Origin
 from mmedge.calibration.rewrite.fp16.typed import float_inputs, float_outputs
@@ -42,11 +41,9 @@ def choose(look: Look, stays: dict[str, str]) -> frozenset[str]:
 
 
 def scale_fits(node: NodeProto, look: Look) -> bool:
-    """Whether FP16 holds every scale of a Q or DQ node, in full precision or exactly."""
+    """Whether the scales of a Q or DQ node are constants that FP16 holds."""
     scale = look.graph.constant(node.input[1])
-    return scale is not None and bool(
-        np.all((scale > 0) & (scale <= LARGEST) & ((scale >= NORMAL) | (halve(scale) == scale)))
-    )
+    return scale is not None and scales_fit(scale)
 
 
 def _forward(look: Look, stays: dict[str, str]) -> set[str]:

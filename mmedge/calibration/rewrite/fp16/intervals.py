@@ -28,8 +28,8 @@ _BOUNDED = {
 def with_derived(graph: Graph, seen: Mapping[str, Range]) -> Mapping[str, Range]:
     """Add to what was seen: constants, and what follows from the rest by interval arithmetic.
 
-    Q/DQ nodes and migrated scales stand in graphs that nobody has run yet. The graph's nodes
-    must be sorted.
+    Q/DQ nodes, migrated scales and corrected biases stand in graphs that nobody has run yet.
+    The graph's nodes must be sorted.
     """
     known: dict[str, Range] = {}
     for name in graph.constants:
@@ -38,9 +38,22 @@ def with_derived(graph: Graph, seen: Mapping[str, Range]) -> Mapping[str, Range]
             known[name] = _of(value)
     known.update(seen)
     for node in graph.nodes:
-        if node.output[0] not in known and (found := _derive(graph, node, known)):
-            known.update((output, found) for output in node.output if output)
+        if node.output[0] not in known:
+            found = _before_offset(graph, node, known) or _derive(graph, node, known)
+            known.update((output, found) for output in node.output if output and found)
     return known
+
+
+def _before_offset(graph: Graph, node: onnx.NodeProto, known: Mapping[str, Range]) -> Range | None:
+    """Give where a value lies from what is known of it once a constant has been added."""
+    takers = graph.consumers.get(node.output[0], ())
+    if len(takers) != 1 or takers[0].op_type != "Add" or takers[0].output[0] not in known:
+        return None
+    offsets = [name for name in takers[0].input if name in graph.constants]
+    if not offsets or node.output[0] in graph.outputs:
+        return None
+    after, offset = known[takers[0].output[0]], known[offsets[0]]
+    return Range(min(0.0, after.low - offset.high), max(0.0, after.high - offset.low))
 
 
 def _of(value: NDArray[Any]) -> Range:

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from mmedge.calibration.lowering import Range
 
-__all__ = ["LARGEST", "MASKED", "NORMAL", "ROOM", "fault_of", "halve", "lost_channels"]
+__all__ = [
+    "LARGEST",
+    "MASKED",
+    "NORMAL",
+    "ROOM",
+    "fault_of",
+    "halve",
+    "lost_channels",
+    "scales_fit",
+]
 
 LARGEST = 65504.0
 NORMAL = 2.0**-14
@@ -43,6 +52,12 @@ def halve(values: NDArray[Any]) -> NDArray[np.float16]:
     """Round to FP16; what is finite stays finite."""
     finite = np.isfinite(values)
     return np.where(finite, np.clip(values, -LARGEST, LARGEST), values).astype(np.float16)
+
+
+def scales_fit(scales: NDArray[Any]) -> bool:
+    """Whether FP16 holds every scale of a Q or DQ node, in full precision or exactly."""
+    held = (scales >= NORMAL) | (halve(scales) == scales)
+    return bool(np.all((scales > 0) & (scales <= LARGEST) & held))
 
 
 def lost_channels(

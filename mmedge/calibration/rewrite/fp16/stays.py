@@ -10,7 +10,14 @@ from onnx import NodeProto
 
 from mmedge.calibration.layers import KINDS, RECURRENT
 from mmedge.calibration.rewrite.fp16.look import Look
-from mmedge.calibration.rewrite.fp16.numbers import LARGEST, NORMAL, ROOM, fault_of, lost_channels
+from mmedge.calibration.rewrite.fp16.numbers import (
+    LARGEST,
+    NORMAL,
+    ROOM,
+    fault_of,
+    lost_channels,
+    scales_fit,
+)
 from mmedge.calibration.rewrite.fp16.operators import COMPUTE, MAKERS, MOVES, SUMS
 from mmedge.calibration.rewrite.fp16.origins import Origin
 from mmedge.calibration.rewrite.fp16.small import need_small
@@ -38,6 +45,10 @@ def reasons_of(look: Look) -> dict[str, str]:
 
 def _judge(node: NodeProto, look: Look) -> str:
     origin = look.origins[node.output[0]]
+    if node.op_type == "DequantizeLinear" and origin is Origin.DATA:
+        scale = look.graph.constant(node.input[1])
+        fits = scale is not None and scales_fit(scale)
+        return "" if fits else f"a scale that FP16 does not hold: {node.input[1]}"
     if node.op_type in MAKERS or origin is Origin.CONSTANT:
         return ""  # they go with who takes them
     if origin is Origin.LOGIC:
