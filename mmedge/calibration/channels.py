@@ -26,11 +26,21 @@ class Channels:
         low: the least of each channel.
         high: the largest.
         mean: the mean.
+        rows: how many numbers of each were seen, finite or not.
     """
 
     low: Floats
     high: Floats
     mean: Floats
+    rows: int
+
+    def moved(self, offset: Floats, factors: Floats | float = 1.0) -> Channels:
+        """Give the channels of ``(x - offset) / factors``."""
+        low, high, mean = (
+            np.asarray((each - offset) / factors, np.float32)
+            for each in (self.low, self.high, self.mean)
+        )
+        return Channels(low=low, high=high, mean=mean, rows=self.rows)
 
     @property
     def largest(self) -> float:
@@ -80,6 +90,7 @@ class _Sums:
     high: Floats
     total: NDArray[np.float64]
     count: NDArray[np.int64]
+    rows: int
 
     def merged(self, other: _Sums) -> _Sums:
         return _Sums(
@@ -87,6 +98,7 @@ class _Sums:
             np.maximum(self.high, other.high),
             self.total + other.total,
             self.count + other.count,
+            self.rows + other.rows,
         )
 
     def channels(self) -> Channels:
@@ -95,6 +107,7 @@ class _Sums:
             low=np.where(empty, np.float32(0), self.low),
             high=np.where(empty, np.float32(0), self.high),
             mean=(self.total / np.maximum(self.count, 1)).astype(np.float32),
+            rows=self.rows,
         )
 
 
@@ -106,4 +119,5 @@ def _sums(rows: Floats) -> _Sums:
         np.where(finite, rows, np.float32(-np.inf)).max(axis=0),
         np.where(finite, rows, 0).sum(axis=0, dtype=np.float64),
         finite.sum(axis=0),
+        len(rows),
     )

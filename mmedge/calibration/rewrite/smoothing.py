@@ -17,7 +17,6 @@ TensorRT wants loses nothing on GELU, which hardly knows negative numbers.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -27,39 +26,33 @@ from mmedge.calibration.channels import Channels
 from mmedge.calibration.graph import Graph, attribute
 from mmedge.calibration.layers import KINDS, moving_values
 from mmedge.calibration.rewrite.bias import add_to_bias
-from mmedge.calibration.rewrite.weights import LEVELS
+from mmedge.calibration.rewrite.migrated import Migrated
+from mmedge.calibration.rewrite.weights import LEVELS, as_half
 
-__all__ = ["Migrated", "migratable", "migrate"]
+__all__ = ["migratable", "migrate"]
 
 Floats = NDArray[np.float32]
 
 SMALLEST = 1e-4
 """Spreads and weights count as at least this part of the largest: a dead channel has no size."""
+ENOUGH = 2_000
+"""Rows (tokens of all samples) from which the ends of every channel are known. With fewer, new
+samples pass them, and a channel that was stretched to INT8's ends is cut."""
 _MOVES = ("Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Flatten")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Migrated:
-    """A graph of the same answers that is easier to round.
-
-    Attributes:
-        model: the ONNX file. Layers keep their names.
-        channels: what is known of the values that layers take in place of those that were
-            migrated, by name. A normalisation that took the change into its own weights makes
-            it under the old name.
-    """
-
-    model: bytes
-    channels: Mapping[str, Channels]
-
-
-def migratable(model: bytes) -> tuple[str, ...]:
-    """Give the values that can be migrated; their channels are the last axis.
+def migratable(graph: Graph) -> dict[str, list[onnx.NodeProto]]:
+    """Find the values that can be migrated, channels last, and the layers that take each.
 
     They are what dense layers behind the front-end take, except what comes out of an attention:
     TensorRT rounds that inside the fused layer, where nothing may come between.
     """
-    return tuple(_layers_by_value(Graph(model)))
+    moving, skipped = moving_values(graph), graph.front_end()
+    found: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.nodes:
+        if node.name not in skipped and _is_dense(graph, node, moving):
+            found.setdefault(node.input[0], []).append(node)
+    return {v: nodes for v, nodes in found.items() if not _is_product(graph, v, moving)}
 
 
 def migrate(
@@ -72,7 +65,8 @@ def migrate(
 
     Args:
         model: a float32 graph.
-        channels: of values that `migratable` names; the others stay as they are.
+        channels: of values that `migratable` names; the others stay as they are, and so do
+            those that were seen in fewer than `ENOUGH` rows.
         alpha: how much goes over into the weights, 0 to 1.
         shift: move each channel to its middle. It is then far from zero most of the time, and
             rounding the weights adds a constant, which is large: lower with the means of
@@ -80,32 +74,19 @@ def migrate(
     """
     graph = Graph(model)
     after: dict[str, Channels] = {}
-    for value, layers in _layers_by_value(graph).items():
-        if value in channels:
-            seen = channels[value]
+    for value, layers in migratable(graph).items():
+        seen = channels.get(value)
+        if seen is not None and seen.rows >= ENOUGH:
             rows = np.concatenate([_rows(graph, node) for node in layers], axis=1)
             middle = np.multiply(seen.high + seen.low, 0.5 if shift else 0, dtype=np.float32)
             spread = np.maximum(seen.high - middle, middle - seen.low)
             factors = _factors(rows, spread, alpha)
-            offset = _whole_steps(middle, factors, spread)
+            offset = _whole_steps(seen, middle, factors) if shift else middle
             for node in layers:
                 _absorb(graph, node, factors, offset)
             name = _divide(graph, value, layers, factors, offset)
-            after[name] = Channels(
-                low=(seen.low - offset) / factors,
-                high=(seen.high - offset) / factors,
-                mean=(seen.mean - offset) / factors,
-            )
+            after[name] = seen.moved(offset, factors)
     return Migrated(model=graph.to_bytes(), channels=after)
-
-
-def _layers_by_value(graph: Graph) -> dict[str, list[onnx.NodeProto]]:
-    moving, skipped = moving_values(graph), graph.front_end()
-    found: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.nodes:
-        if node.name not in skipped and _is_dense(graph, node, moving):
-            found.setdefault(node.input[0], []).append(node)
-    return {v: nodes for v, nodes in found.items() if not _is_product(graph, v, moving)}
 
 
 def _is_dense(graph: Graph, node: onnx.NodeProto, moving: Collection[str]) -> bool:
@@ -138,13 +119,18 @@ def _factors(rows: Floats, spread: Floats, alpha: float) -> Floats:
     return np.asarray(factors * (spread / factors).max() / spread.max(), np.float32)
 
 
-def _whole_steps(middle: Floats, factors: Floats, spread: Floats) -> Floats:
-    """Move a shift to whole INT8 steps: then 0 stays one, the value that GELU gives most.
+def _whole_steps(seen: Channels, middle: Floats, factors: Floats) -> Floats:
+    """Move the shifts to whole INT8 steps: then 0 stays one, the value that GELU gives most.
 
-    Half a step is left at the ends, by which the shift may miss the middle.
+    Half a step is left at the ends, by which a shift may miss the middle. The widest channel
+    does not follow: it ends at 127 steps, by which the scale will be chosen.
     """
-    steps = factors * (spread / factors).max() / (LEVELS - 0.5)
-    return np.asarray(np.rint(middle / steps) * steps, np.float32)
+    spread = np.maximum(seen.high - middle, middle - seen.low) / factors
+    step = as_half(spread.max() / (LEVELS - 0.5))
+    offsets = np.rint(middle / factors / step) * step * factors
+    widest = int(spread.argmax())
+    offsets[widest] = seen.high[widest] - LEVELS * step * factors[widest]
+    return np.asarray(offsets, np.float32)
 
 
 def _rows(graph: Graph, node: onnx.NodeProto) -> Floats:

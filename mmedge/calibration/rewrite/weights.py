@@ -23,13 +23,16 @@ def as_half(scales: Floats) -> Floats:
     """Round scales up to numbers that FP16 has, so that typing a graph FP16 changes none.
 
     Below its least number, scales become that: what is rounded by them is next to nothing.
-    Above its largest they stay: such a tensor stays float32.
+    Above its largest they stay: such a tensor stays float32. What is above such a number by no
+    more than float32's own rounding is that number.
     """
     scales = np.asarray(scales, np.float32)
     small = np.clip(scales, np.finfo(np.float16).smallest_subnormal, np.finfo(np.float16).max)
     half = small.astype(np.float16)
     with np.errstate(over="ignore"):  # what follows the largest is not taken
-        up = np.where(half < small, np.nextafter(half, np.float16(np.inf)), half)
+        up = np.where(
+            half < small * np.float32(1 - 1e-5), np.nextafter(half, np.float16(np.inf)), half
+        )
     found: Floats = np.where(scales > small, scales, up.astype(np.float32)).astype(np.float32)
     return found
 
