@@ -47,8 +47,10 @@ def test_int8_and_fp16_together_compile(graph: str) -> None:
     feeds = drawn(model, 5)
     seen = observe(model, feeds)
     layers = [each.name for each in find_layers(Graph(model)) if each.kind not in RECURRENT]
-    int8 = lower_tensorrt(model, Lowering(int8=frozenset(layers), ranges=seen, rest="fp16"))
-    lowered = lower_fp16(int8.model, seen)
+    int8, lowered = (
+        lower_tensorrt(model, Lowering(int8=frozenset(layers), ranges=seen, seen=seen, rest=rest))
+        for rest in ("fp32", "fp16")
+    )
     # Q and DQ round near a tie otherwise where what they take was rounded to FP16.
     wanted, found = (session(each).run(None, feeds)[0] for each in (int8.model, lowered.model))
     assert cosine(wanted, found) > 0.999

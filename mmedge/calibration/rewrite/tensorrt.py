@@ -17,6 +17,7 @@ from mmedge.calibration.graph import Graph, attribute
 from mmedge.calibration.layers import KINDS, RECURRENT, moving_values
 from mmedge.calibration.lowering import Lowered, Lowering
 from mmedge.calibration.rewrite.bias import add_to_bias, mean_error
+from mmedge.calibration.rewrite.fp16 import lower_fp16
 from mmedge.calibration.rewrite.imported import imported_layers
 from mmedge.calibration.rewrite.patterns import attentions, skip_branches
 from mmedge.calibration.rewrite.weights import (
@@ -38,12 +39,13 @@ ZERO = "int8_zero"
 def lower_tensorrt(model: bytes, lowering: Lowering) -> Lowered:
     """Put Q/DQ around the layers that are to compute in INT8.
 
+    With ``lowering.rest`` in FP16 the rest follows, as far as what was seen fits (`lower_fp16`).
     Q/DQ of quantisation-aware training are respected: their scales stay, and the layers that
     stand behind them are INT8 whatever is asked.
 
     Args:
         model: a ``fp32`` graph of a bundle.
-        lowering: which layers, and the ranges of what they take.
+        lowering: which layers, the ranges of what they take, and what was seen of all values.
 
     Raises:
         ConfigError: a layer that is asked for is none, or belongs to the front-end.
@@ -63,13 +65,15 @@ def lower_tensorrt(model: bytes, lowering: Lowering) -> Lowered:
     for node, index in list(skip_branches(graph, chosen & convolutions)):
         if _range_obstacle(node.input[index], lowering) == "":
             graph.feed(node, index, _rounded(graph, node.input[index], lowering))
-    return Lowered(
-        model=graph.to_bytes(),
-        int8=tuple(node.name for node in graph.nodes if node.name in chosen | already),
-        kept=tuple(
-            Kept(layer=name, precision=lowering.rest, why=why) for name, why in kept.items()
-        ),
-    )
+    int8 = tuple(node.name for node in graph.nodes if node.name in chosen | already)
+    reasons = {
+        name: Kept(layer=name, precision=lowering.rest, why=why) for name, why in kept.items()
+    }
+    lowered = graph.to_bytes()
+    if lowering.rest == "fp16":
+        half = lower_fp16(lowered, lowering.seen)
+        lowered, reasons = half.model, reasons | {each.layer: each for each in half.kept}
+    return Lowered(model=lowered, int8=int8, kept=tuple(reasons.values()))
 
 
 def _obstacles(
