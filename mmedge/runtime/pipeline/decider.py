@@ -1,13 +1,14 @@
-"""The thread of the fusion head: predicts whenever a prediction is due.
+"""Predicts whenever a prediction is due, on one thread at a time.
 
-No other thread calls the head, so a head that is slow or hangs holds up nobody: encoders
-leave their embeddings and go on, and what came meanwhile is fused as one.
+The head has a thread of its own, so one that is slow holds up nobody: encoders leave their
+embeddings and go on, and what came meanwhile is fused as one. As long as the head is quick,
+the encoder's thread that brings an embedding predicts itself: to hand it over would cost
+more than the prediction. A head that is no longer quick holds such a thread up once.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import queue
 import threading
 import time
@@ -21,11 +22,12 @@ __all__ = ["Decider"]
 
 _log = logging.getLogger(__name__)
 
-_WAIT_S = 0.2
+_WAIT_NS, _LEAST_WAIT_NS = 200_000_000, 1_000_000
+_QUICK_NS = 1_000_000
 
 
 class Decider:
-    """Predicts on one thread.
+    """Predicts.
 
     Args:
         desk: what counts now; its lock is ``lock``.
@@ -62,6 +64,8 @@ class Decider:
         self._finishing = threading.Lock()
         self._busy_since_ns: int | None = None
         self._failures = 0
+        self._quick = False
+        self._looks_ns: float = 0
         self._thread = threading.Thread(target=self._run, name="fuse", daemon=True)
         self.degraded = ""
         """What the head suffers from; empty if it is sound."""
@@ -70,8 +74,22 @@ class Decider:
         """Begin."""
         self._thread.start()
 
+    def tell(self) -> None:
+        """Say that a prediction may be due; it is made here and now if that is quick."""
+        if not (self._quick and self.making.acquire(blocking=False)):
+            self.wake()
+            return
+        try:
+            selection = self._next()
+            if selection is not None:
+                self._predict(selection)
+        finally:
+            self.making.release()
+        if self._desk.wakes_ns < self._looks_ns:
+            self.wake()  # or the thread would sleep through it
+
     def wake(self) -> None:
-        """Say that a prediction may be due."""
+        """Have the thread look whether a prediction is due."""
         if self._bell.empty():
             self._bell.put(None)
 
@@ -88,8 +106,8 @@ class Decider:
 
     @property
     def alive(self) -> bool:
-        """Whether its thread still runs."""
-        return self._thread.is_alive()
+        """Whether its thread still runs, or another makes a prediction."""
+        return self._thread.is_alive() or self.making.locked()
 
     @property
     def idle(self) -> bool:
@@ -105,26 +123,29 @@ class Decider:
     def _run(self) -> None:
         while not self._stopped.is_set():
             with self.making:
-                selection, ahead_ns = self._next()
+                selection = self._next()
                 failed = selection is not None and not self._predict(selection)
             if failed:
                 self._recover()
             elif selection is None:
-                self._sleep(ahead_ns)
+                self._sleep()
 
-    def _next(self) -> tuple[Selection | None, float]:
-        """Give what is due, or how far ahead the next is at the latest."""
+    def _next(self) -> Selection | None:
+        """Give what is due."""
         with self._lock:
             now_ns = self._clock()
-            if not self._desk.due(now_ns):
-                return None, self._desk.wakes_ns - now_ns
+            if self._stopped.is_set() or not self._desk.due(now_ns):
+                return None
             self._busy_since_ns = now_ns
-            return self._desk.select(now_ns), 0
+            return self._desk.select(now_ns)
 
-    def _sleep(self, ahead_ns: float) -> None:
-        wait_s = _WAIT_S if math.isinf(ahead_ns) else min(max(ahead_ns / 1e9, 0.001), _WAIT_S)
+    def _sleep(self) -> None:
+        """Wait until something may be due."""
+        with self._lock:  # others look when, after they have chosen what to predict from
+            now_ns = self._clock()
+            self._looks_ns = min(self._desk.wakes_ns, now_ns + _WAIT_NS)
         try:
-            self._bell.get(timeout=wait_s)
+            self._bell.get(timeout=max(self._looks_ns - now_ns, _LEAST_WAIT_NS) / 1e9)
         except queue.Empty:
             return
 
@@ -135,7 +156,7 @@ class Decider:
             prediction = self._fuser.predict(selection)
         except Exception as exc:  # noqa: BLE001 - a model that raises must not end the stream
             self._busy_since_ns = None
-            self._failures += 1
+            self._failures, self._quick = self._failures + 1, False
             self.degraded = f"the fusion head fails: {exc}"
             if self._failures == 1:
                 _log.warning("%s", self.degraded)
@@ -144,7 +165,7 @@ class Decider:
         with self._finishing:
             if self._stopped.is_set():
                 return True  # it took too long, and another has taken over
-            self._failures, self.degraded = 0, ""
+            self._failures, self._quick, self.degraded = 0, took_ns < _QUICK_NS, ""
             tick = self._fuser.finish(selection, prediction, time.time_ns(), took_ns)
             self._deliver(selection, tick)
             self._busy_since_ns = None

@@ -2,7 +2,7 @@
 
 An encoder has a thread of its own and runs when its ring has something new; ONNX Runtime
 lets other threads go on meanwhile. The fusion head has one too (`Decider`), which predicts
-when that is due.
+when that is due, unless the head is so quick that an encoder's thread does it in passing.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Engine:
         if self._journal is not None:
             self._journal.threads(self.predictor.threads)
         for name in self.rings:
-            self._begin(name)
+            self._begin(name, EncodingStage(name, self.predictor))
         self._decider.start()
 
     def set_prompts(self, texts: Sequence[str], template: str) -> None:
@@ -177,6 +177,9 @@ class Engine:
         for name, worker in list(self._workers.items()):
             if worker.hangs(now_ns):
                 self._abandon(name, worker)
+            elif worker.held_up(now_ns):  # by a head that was quick; what it holds is past encoding
+                worker.stop()
+                self._begin(name, worker.stage, inherit=worker)
         if self._decider.hangs(now_ns):
             self._abandon_fusion()
 
@@ -195,9 +198,9 @@ class Engine:
             for name, worker in list(self._workers.items())
         }
 
-    def _begin(self, name: str, *, inherit: Worker | None = None) -> None:
-        first = 0 if inherit is None else inherit.stage.next
-        stage = EncodingStage(name, self.predictor, first)
+    def _begin(
+        self, name: str, stage: EncodingStage, *, inherit: Worker | None = None, why: str = ""
+    ) -> None:
         rate_hz = self._config.max_rate_hz.get(name)
         worker = Worker(
             stage,
@@ -209,6 +212,7 @@ class Engine:
             clock=self._clock,
             inherit=inherit,
         )
+        worker.say(why)
         self._workers[name] = worker
         worker.start()
 
@@ -226,7 +230,10 @@ class Engine:
         worker.stop()
         self._hung[name].append(worker)
         self.rings[name].interrupt("its encoder hung")
-        self._begin(name, inherit=worker)
+        stage = EncodingStage(name, self.predictor, worker.stage.next)
+        worker.hung += 1
+        why = f"its encoder hung; begun anew ({worker.hung} times)"
+        self._begin(name, stage, inherit=worker, why=why)
 
     def _abandon_fusion(self) -> None:
         """Leave a hung fusion head to itself, and begin another."""
@@ -262,7 +269,7 @@ class Engine:
             self._desk.put(encoding)
             if self._journal is not None:
                 self._journal.encoding(encoding)
-        self._decider.wake()
+        self._decider.tell()
 
     def _predicted(self, selection: Selection, tick: Tick) -> None:
         if self._journal is not None:

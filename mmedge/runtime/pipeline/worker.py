@@ -20,6 +20,7 @@ _WAIT_S = 0.2
 _FAILURES_TO_REOPEN = 3
 _MAX_PAUSE_S = 5.0
 _SMOOTHING = 0.1
+_HELD_UP_NS = 100_000_000
 
 
 def pause_s(failures: int) -> float:
@@ -64,17 +65,18 @@ class Worker:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"encode-{stage.name}", daemon=True)
         self._busy_since_ns: int | None = None
+        self._handing_since_ns: int | None = None
         self._failures = 0
         self._complaints: tuple[str, ...] = ()
         self._encode_ms = math.nan
         self._rate = Rate()
-        self.generation = 0
+        self.hung = 0
+        """How often its encoder hung and was begun anew."""
         self._encodings = self._skipped = 0
         self._degraded = ""
         if inherit is not None:
-            self.generation = inherit.generation + 1
+            self.hung, self._rate = inherit.hung, inherit._rate
             self._encodings, self._skipped = inherit._encodings, inherit._skipped
-            self._degraded = f"its encoder hung; begun anew ({self.generation} times)"
 
     def start(self) -> None:
         """Begin."""
@@ -100,10 +102,15 @@ class Worker:
         stopped = self._stopped.is_set()
         return not stopped and since_ns is not None and now_ns - since_ns > self._hang_ns
 
+    def held_up(self, now_ns: int) -> bool:
+        """Tell whether who takes what it made keeps its thread for too long."""
+        since_ns = self._handing_since_ns
+        return since_ns is not None and now_ns - since_ns > _HELD_UP_NS
+
     @property
     def idle(self) -> bool:
-        """Whether nothing is being encoded."""
-        return self._busy_since_ns is None
+        """Whether nothing is being encoded or handed on."""
+        return self._busy_since_ns is None and self._handing_since_ns is None
 
     def say(self, degraded: str) -> None:
         """Say what the encoder suffers from."""
@@ -143,7 +150,7 @@ class Worker:
                 self._fail(exc)
             else:
                 self._succeed(encoding)
-                self._busy_since_ns = None
+                self._busy_since_ns = self._handing_since_ns = None
 
     def _succeed(self, encoding: Encoding) -> None:
         if self._stopped.is_set():
@@ -153,7 +160,9 @@ class Worker:
         self._encodings += 1
         self._skipped += encoding.skipped
         self._complaints = encoding.complaints
-        self._rate.count(self._clock())
+        now_ns = self._handing_since_ns = self._clock()
+        self._busy_since_ns = None
+        self._rate.count(now_ns)
         took_ms = sum(encoding.latency_ns.values()) / 1e6
         known = not math.isnan(self._encode_ms)
         step = _SMOOTHING * (took_ms - self._encode_ms) if known else 0.0

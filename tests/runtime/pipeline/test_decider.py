@@ -13,6 +13,8 @@ from tests.fakes import linear_bundle
 from tests.runtime.pipeline.fakes import wait_until
 from tests.runtime.pipeline.test_pipeline import FAST, Kept, push
 
+QUIET = LiveConfig(heartbeat_ms=10_000, explain=False)
+
 
 def test_a_slow_head_holds_up_no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     with Pipeline(linear_bundle(2), config=FAST) as pipeline:
@@ -31,6 +33,63 @@ def test_a_slow_head_holds_up_no_encoder(monkeypatch: pytest.MonkeyPatch) -> Non
         modalities = pipeline.status().modalities
         assert min(each.encodings for each in modalities.values()) > 30
         assert pipeline.status().ticks < 30
+
+
+def test_a_quick_head_is_asked_by_the_encoder_in_passing_and_a_slow_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Pipeline(linear_bundle(1), config=QUIET) as pipeline:
+        predictor = pipeline._engine.predictor
+        real, names = predictor.decide, []
+        took_s = 0.0
+
+        def decide(*arguments: Any, **more: Any) -> Any:
+            names.append(threading.current_thread().name)
+            time.sleep(took_s)
+            return real(*arguments, **more)
+
+        def ask(times: int) -> list[str]:
+            names.clear()
+            for count in range(1, times + 1):
+                push(pipeline, "ant", 0.1)
+                wait_until(lambda: len(names) >= count and pipeline.idle)  # noqa: B023
+            return list(names)
+
+        monkeypatch.setattr(predictor, "decide", decide)
+        assert ask(1) == ["fuse"]  # nobody knows yet
+        assert "encode-ant" in ask(20)
+        took_s = 0.02
+        assert set(ask(6)[1:]) == {"fuse"}
+        took_s = 0.0
+        assert "encode-ant" in ask(20)
+
+
+def test_a_quick_head_that_hangs_keeps_no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    hung, release = threading.Event(), threading.Event()
+    slow = LiveConfig(heartbeat_ms=10_000, hang_ms=10_000, explain=False)
+    with Pipeline(linear_bundle(1), config=slow) as pipeline:
+        predictor = pipeline._engine.predictor
+        real, names = predictor.decide, []
+
+        def decide(*arguments: Any, **more: Any) -> Any:
+            names.append(threading.current_thread().name)
+            if len(names) > 3 and names[-1] == "encode-ant":
+                hung.set()
+                release.wait(20)
+            return real(*arguments, **more)
+
+        def encodings() -> int:
+            push(pipeline, "ant", 0.1)
+            return pipeline.status().modalities["ant"].encodings
+
+        monkeypatch.setattr(predictor, "decide", decide)
+        wait_until(lambda: bool(encodings()) and hung.is_set())
+        before = encodings()
+        wait_until(lambda: encodings() > before + 5, timeout_s=1.0)
+        assert pipeline.status().modalities["ant"].degraded == ""  # the encoder is sound
+        release.set()
+        ticks = pipeline.status().ticks
+        wait_until(lambda: bool(encodings()) and pipeline.status().ticks > ticks + 3)
 
 
 def test_a_head_that_hangs_is_left_and_numbers_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
