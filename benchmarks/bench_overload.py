@@ -3,8 +3,8 @@
 Real time, on the live pipeline: pictures at 100 Hz, an encoder that sleeps for 40 ms as if
 an accelerator worked, a microphone beside it. The picture behind each result may be one
 inference, one period and 5 ms old; the microphone's rate stays; memory does not grow.
-Neighbours make any thread late now and then: another process runs the least that could be
-written, two bare threads, at the same time, and what p99 it has above 0 is not ours.
+Neighbours make any thread late now and then, so one round of several has to hold it; what the
+least that could be written, two bare threads in another process, had at that time is told.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.predictor import Predictor
 
 RATE_HZ, PERIOD_MS, INFERENCE_MS = 100, 10.0, 40.0
-SECONDS, ROUNDS = 6, 5
+SECONDS, ROUNDS = 6, 8
 MARGIN_MS, GROWTH_BYTES = 5.0, 2 * 2**20
 
 
@@ -139,14 +139,10 @@ def main() -> None:
         over_ms = float(np.percentile(sink.over_ms, 99))
         print(
             f"{len(sink.over_ms)} results; p99 of age less inference less period: {over_ms:.1f} ms "
-            f"(two bare threads {bare_ms:.1f}, limit {MARGIN_MS} more); "
+            f"(limit {MARGIN_MS}; two bare threads {bare_ms:.1f}); "
             f"microphone {rate_hz:.2f} Hz of 10; {grown_bytes >> 10} KiB grown"
         )
-        if (
-            over_ms <= MARGIN_MS + bare_ms
-            and abs(rate_hz - 10) < 0.3
-            and grown_bytes <= GROWTH_BYTES
-        ):
+        if over_ms <= MARGIN_MS and abs(rate_hz - 10) < 0.3 and grown_bytes <= GROWTH_BYTES:
             return
     raise AssertionError("in no round were all limits held")
 

@@ -76,6 +76,22 @@ except SystemExit as exc:
 """
 
 
+SERVE = (
+    PREDICT.replace('"predict"', '"serve"')
+    .replace('"mmedge/demo/clip.mkv", ', "")
+    .replace('"--json"', '"--text", "even", "--for", "0.5", "--json"')
+)
+
+
+def test_serving_loads_no_recorder_and_no_replay() -> None:
+    done = run(
+        SERVE + "loaded = [n for n in sys.modules if 'record' in n or 'replay' in n]\n"
+        "print(sorted(n for n in loaded if n.startswith('mmedge')), file=sys.stderr)"
+    )
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+    assert '"label"' in done.stdout
+
+
 def test_predicting_loads_neither_torch_nor_onnx() -> None:
     done = run(PREDICT + REPORT)
     assert done.returncode == 0

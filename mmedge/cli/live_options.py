@@ -123,10 +123,10 @@ def kept_in(path: Path, max_bytes: int, max_s: float, lossy: bool) -> RecordConf
 def kept_in(path: None, max_bytes: int, max_s: float, lossy: bool) -> None: ...
 def kept_in(path: Path | None, max_bytes: int, max_s: float, lossy: bool) -> RecordConfig | None:
     """Turn the options of a recording into what the recorder takes."""
-    from mmedge.runtime.pipeline.recorder import RecordConfig
-
     if path is None:
         return None
+    from mmedge.runtime.pipeline.recorder import RecordConfig
+
     return RecordConfig(path=path, max_bytes=max_bytes, max_s=max_s, lossless=not lossy)
 
 

@@ -112,7 +112,8 @@ def task_scores(task: Task, outputs: NDArray[np.generic]) -> Floats:
     """
     values = outputs.astype(np.float64)
     if isinstance(task, Classification):
-        values /= task.temperature
+        if task.temperature != 1:
+            values /= task.temperature
         values -= np.maximum.reduce(values, axis=-1, keepdims=True)
         np.exp(values, out=values)
         values /= np.add.reduce(values, axis=-1, keepdims=True)

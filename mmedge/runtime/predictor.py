@@ -82,6 +82,7 @@ class Predictor(Closing):
             name: make_preprocessor(name, spec, _tokenizer(bundle, name))
             for name, spec in manifest.modalities.items()
         }
+        self._fused = {name: manifest.encoder_outputs(name) for name in manifest.modalities}
         self._prompts: Prompts | None = None
         self.threads: dict[str, int | None] = dict.fromkeys(manifest.plans[plan].graphs, threads)
         """CPU threads inside one operator of each graph, by modality and ``fusion``."""
@@ -196,7 +197,7 @@ class Predictor(Closing):
                 "than the encoder has embeddings, it is another model's tokenizer; export with the "
                 "one that the encoder was trained with."
             ) from exc
-        names = self.manifest.encoder_outputs(modality)
+        names = self._fused[modality]
         return {names[name]: array for name, array in state.keep(outputs).items()}
 
     def fuse(self, embeddings: Arrays, presence: NDArray[np.bool_]) -> dict[str, Array]:

@@ -115,7 +115,7 @@ class EventTracker:
         spec = self._tasks.get(task)
         if not scores or not isinstance(spec, (Classification, Matching)):
             return None
-        best = max(scores, key=lambda name: scores[name])
+        best = max(scores, key=scores.__getitem__)
         limit = self._config.abstain
         if limit is None:
             limit = spec.threshold if isinstance(spec, Classification) else 0.0
@@ -132,7 +132,7 @@ class EventTracker:
         weight = 1 - math.exp(-passed_ms / smooth_ms) if smooth_ms else 1.0
         before = known.before = known.values
         known.values = {
-            name: before.get(name, 0.0) + weight * (score - before.get(name, 0.0))
+            name: (old := before.get(name, 0.0)) + weight * (score - old)
             for name, score in scores.items()
         }
         known.before_ns, known.time_ns = known.time_ns, time_ns

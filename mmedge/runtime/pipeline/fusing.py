@@ -95,20 +95,22 @@ class Desk:
         """Choose what the prediction at ``now_ns`` is made of."""
         self._new.clear()
         selection = self.peek(now_ns)
-        stale_ns = (
-            each.end_ns + self._limits_ns[name] + 1 for name, each in selection.present.items()
-        )
-        self.wakes_ns = min([now_ns + self._heartbeat_ns, *stale_ns])
+        wakes_ns: float = now_ns + self._heartbeat_ns
+        for name, each in selection.present.items():
+            wakes_ns = min(wakes_ns, each.end_ns + self._limits_ns[name] + 1)
+        self.wakes_ns = wakes_ns
         return selection
 
     def peek(self, now_ns: int) -> Selection:
         """Tell what a prediction at ``now_ns`` would be made of."""
-        absent = {name: self._why(name, now_ns) for name in self._order}
-        return Selection(
-            now_ns,
-            {name: self._newest[name] for name in self._order if not absent[name]},
-            {name: why for name, why in absent.items() if why},
-        )
+        present, absent = {}, {}
+        for name in self._order:
+            why = self._why(name, now_ns)
+            if why:
+                absent[name] = why
+            else:
+                present[name] = self._newest[name]
+        return Selection(now_ns, present, absent)
 
     def _why(self, name: str, now_ns: int) -> str:
         """Say why a modality is absent; nothing if it is present."""
@@ -165,9 +167,10 @@ class Fuser:
         """Number, smooth and describe a prediction; in order, and each once."""
         present = selection.present
         smoothed = self.tracker.update(prediction, selection.time_ns)
-        used = {name: encoding.number for name, encoding in present.items()}
-        fresh = any(self._used.get(name) != number for name, number in used.items())
-        self._used |= used
+        fresh = False
+        for name, encoding in present.items():
+            fresh = fresh or self._used.get(name) != encoding.number
+            self._used[name] = encoding.number
         number, self.next = self.next, self.next + 1
         spread_ns = self._spread_ns(present)
         return Tick(

@@ -79,7 +79,7 @@ class Monitor:
             while not self._stopped.wait(_POLL_S):
                 self._look()
                 self.progress += 1
-                if self.progress % _SHOW_EVERY == 0:
+                if self._sinks and self.progress % _SHOW_EVERY == 0:
                     status = self._status()
                     for sink in self._sinks:
                         sink.show(status)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmedge.errors import ConfigError
-from mmedge.runtime.pipeline.recorder import RecordConfig
 from mmedge.runtime.samples import Frame
 
 if TYPE_CHECKING:
+    from mmedge.runtime.pipeline.recorder import RecordConfig
     from mmedge.runtime.sinks import Sink
 
 __all__ = ["Outputs", "make_sinks"]

@@ -290,8 +290,8 @@ class Pipeline(Closing):
         """Look after everything."""
         for source in self._sources:
             source.poll()
-        sources = [source.status() for source in self._sources]
-        self._engine.explain_absence(absences(self._pushers.unfed, sources))
+        states = [source.state for source in self._sources]
+        self._engine.explain_absence(absences(self._pushers.unfed, states))
         self._engine.poll()
         for recorder in self._recorders:
             recorder.poll()

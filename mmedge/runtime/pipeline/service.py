@@ -1,4 +1,7 @@
-"""What the live commands do: predict, record, replay."""
+"""What the live commands do: predict, record, replay.
+
+What records and replays is loaded when it is asked for: most predict, and for months.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,25 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmedge.bundle import Bundle, open_bundle
 from mmedge.errors import ConfigError, ResourceError, SourceError
-from mmedge.runtime.offline import downmixed
 from mmedge.runtime.pipeline.binding import Inputs, bind
 from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.feeds import Feed
 from mmedge.runtime.pipeline.outputs import Outputs, make_sinks
 from mmedge.runtime.pipeline.pipeline import Pipeline
-from mmedge.runtime.pipeline.recorder import RecordConfig, Recorder
-from mmedge.runtime.pipeline.replay import as_run, ideal, recorded_config
 from mmedge.runtime.pipeline.running import run_service
 from mmedge.runtime.pipeline.status import Status
 from mmedge.runtime.plans import choose_plan, refuse_imitation
 from mmedge.runtime.predictor import Predictor
-from mmedge.runtime.recording import Header, open_recording, parse_header
 from mmedge.runtime.samples import Frame
 from mmedge.specs import Sound
+
+if TYPE_CHECKING:
+    from mmedge.runtime.pipeline.recorder import RecordConfig, Recorder
+    from mmedge.runtime.recording import Header
 
 __all__ = ["ServeConfig", "find_bundle", "record", "serve"]
 
@@ -135,7 +139,7 @@ def serve(
         return _replay(path, config.recording, config, tell)
 
     def load() -> Bundle:
-        return downmixed(open_bundle(path), config.downmix)
+        return _open(path, config.downmix)
 
     bundle = load()
     # As the engine chooses, with the threads that it begins with.
@@ -161,7 +165,7 @@ def serve(
             config=config.live,
             backend=config.backend,
             plan=config.plan,
-            recorder=None if keep is None else Recorder(keep, bundle, config.live),
+            recorder=None if keep is None else _recorder(keep, bundle, config.live),
         )
         stack.pop_all()  # from here on they are the pipeline's
         stack.callback(pipeline.close)
@@ -197,11 +201,13 @@ def record(
         SourceError: nothing came.
         ResourceError: the disk was full.
     """
+    from mmedge.runtime.recording import parse_header
+
     if inputs.empty:
         raise ConfigError("no source is named; for example: mmedge record --camera 0 ...")
     bundle = open_bundle(path)
     feeds = bind(inputs, bundle.manifest.modalities)
-    recorder = Recorder(config, bundle, LiveConfig())
+    recorder = _recorder(config, bundle, LiveConfig())
     with Pipeline(bundle, feeds=feeds, recorder=recorder, predict=False) as pipeline:
         on_begin()
         run_service(pipeline, load=lambda: bundle, ended=lambda: recorder.ended)
@@ -214,19 +220,36 @@ def record(
     return header
 
 
+def _open(path: Path, downmix: str | None) -> Bundle:
+    if downmix is None:
+        return open_bundle(path)
+    from mmedge.runtime.offline import downmixed
+
+    return downmixed(open_bundle(path), downmix)
+
+
+def _recorder(config: RecordConfig, bundle: Bundle, live: LiveConfig) -> Recorder:
+    from mmedge.runtime.pipeline.recorder import Recorder
+
+    return Recorder(config, bundle, live)
+
+
 def _why_nothing(pipeline: Pipeline) -> str:
     told = [f"{each.name}: {each.reason or each.state}" for each in pipeline.status().sources]
     return f"nothing came from any source ({'; '.join(told)})"
 
 
 def _replay(path: Path, recorded: Path, config: ServeConfig, tell: Callable[[str], None]) -> str:
+    from mmedge.runtime.pipeline.replay import as_run, ideal, recorded_config
+    from mmedge.runtime.recording import open_recording
+
     recording = open_recording(recorded)
     exact = config.replay == "as-run"
     recorded_so = exact or config.live == LiveConfig()
     live = recorded_config(recording) if recorded_so else config.live
     heard = [m for m in recording.header.modalities.values() if isinstance(m, Sound)]
     downmix = config.downmix or next((each.downmix for each in heard if each.downmix), None)
-    bundle = downmixed(open_bundle(path), downmix)
+    bundle = _open(path, downmix)
     with ExitStack() as stack:
         # The log tells which graphs had more threads than one.
         threads = live.threads or (1 if exact else None)

@@ -108,6 +108,11 @@ class SourceSupervisor:
         """Whether it came to its natural end."""
         return self._status.state == "ended"
 
+    @property
+    def state(self) -> SourceStatus:
+        """How it is, without what is counted."""
+        return self._status
+
     def status(self) -> SourceStatus:
         """Tell how it is."""
         rate_hz = self._rate.per_second(self._clock())

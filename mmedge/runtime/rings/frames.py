@@ -70,6 +70,8 @@ class FrameRing(Ring):
             self._frames.popleft()
 
     def _next(self) -> Window | None:
+        if not self._frames or self._frames[-1].time_ns <= self._taken_ns:
+            return None
         # Of the first pictures, and of those after a gap, there is no clip, now or later.
         ends = [frame for frame in self._frames if frame.time_ns > self._taken_ns]
         clips = map(self._clip, ends if self._every else ends[-1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -132,6 +133,13 @@ class TestContract:
         with pytest.raises(RuntimeError, match="graph 'ant' was closed"):
             backend.run(feeds(1))
         backend.close()  # once more does no harm
+
+    def test_the_file_is_not_kept_in_memory(self, name: str) -> None:
+        model = bytes(bytearray(encoder_graph()))  # nobody else's
+        before = sys.getrefcount(model)
+        with open_backend(name, model, what="graph 'ant'", threads=1) as opened:
+            opened.run(feeds(1))
+            assert sys.getrefcount(model) == before
 
     @pytest.mark.parametrize("model", [b"", b"no graph", bytes(99), encoder_graph()[:-9]])
     def test_what_is_no_graph_is_refused(self, name: str, model: bytes) -> None:
