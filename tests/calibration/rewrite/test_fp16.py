@@ -263,7 +263,7 @@ def test_what_leads_to_a_logarithm_stays_back_through_every_layer() -> None:
         assert cosine(wanted, exact(lowered, feeds)) > 0.9999
 
 
-def masked(by: str, number: float) -> bytes:
+def masked(by: str, number: float, **constants: Any) -> bytes:
     """Attention over 8 keys: a mask added to the scores, or put in their place."""
     scores = {
         "add": [
@@ -275,7 +275,7 @@ def masked(by: str, number: float) -> bytes:
     graph = behind_a_layer(
         *scores,
         node("Softmax", ["scores"], ["y"], name="softmax", axis=-1),
-        constants={"zero": np.float32(0), "low": np.float32(number)},
+        constants={"zero": np.float32(0), "low": np.float32(number), **constants},
     )
     model = onnx.load_from_string(graph)
     presence = helper.make_tensor_value_info("presence", TensorProto.BOOL, ["batch", 1, 8])
@@ -462,3 +462,84 @@ def test_scales_that_fp16_does_not_hold_stay_float32_and_lose_nothing() -> None:
     assert operators(lowered)["Cast"] == 3
     exactly = quantised(3 * 2.0**-20)  # below 2^-14 as well, but FP16 has it
     assert operators(lower_fp16(exactly, observe(exactly, TOKENS)))["Cast"] == 2
+
+
+def test_where_everything_is_masked_low_scores_do_not_overflow() -> None:
+    low = float(np.finfo(np.float32).min)
+    model = masked("add", low, first=-np.full((8, 8), 10, np.float32))
+    feeds = {"samples": 1 + np.abs(TOKENS["samples"]), "presence": np.zeros((3, 1, 8), bool)}
+    seen = observe(model, {**feeds, "presence": np.ones((3, 1, 8), bool)})
+    assert -1000 < seen["x"].low < -80
+    assert np.isfinite(exact(lower_fp16(model, seen), feeds)).all()
+
+
+def test_data_times_a_large_negative_number_is_no_mask() -> None:
+    model = behind_a_layer(
+        node("Relu", ["x"], ["high"], name="relu"),
+        node("Mul", ["high", "low"], ["steep"], name="steep"),
+        node("Softmax", ["steep"], ["y"], name="softmax", axis=-1),
+        constants={"low": np.float32(-1e6)},
+    )
+    lowered = lower_fp16(model, observe(model, TOKENS))
+    assert list(kept(lowered)) == ["steep", "softmax"]
+
+
+def test_a_residual_sum_in_front_of_a_spelled_out_norm_stays_fp16() -> None:
+    model = behind_a_layer(
+        node("MatMul", ["x", "first"], ["branch"], name="branch"),
+        node("Add", ["x", "branch"], ["sum"], name="residual"),
+        node("Mul", ["sum", "sum"], ["square"], name="square"),
+        node("ReduceMean", ["square", "axis"], ["mean"], name="mean"),
+        node("Sqrt", ["mean"], ["root"], name="sqrt"),
+        node("Div", ["sum", "root"], ["y"], name="divide"),
+        constants={},
+    )
+    seen = observe(model, TOKENS)
+    seen |= {name: Range(0, seen[name].high, 1e-9) for name in ("mean", "root")}
+    lowered = lower_fp16(model, seen)
+    assert list(kept(lowered)) == ["square", "mean", "sqrt", "divide"]
+    assert "sum" in halves(lowered)
+
+
+def test_a_value_that_several_take_is_cast_once() -> None:
+    model = onnx_model(
+        [
+            node("MatMul", ["samples", "one"], ["a"], name="one"),
+            node("MatMul", ["samples", "two"], ["b"], name="two"),
+            node("Add", ["a", "b"], ["embedding"], name="add"),
+        ],
+        {"samples": ["batch", 8]},
+        {"embedding": ["batch", 8]},
+        {"one": normal(8, 8), "two": normal(8, 8, scale=2)},
+    )
+    lowered = lower_fp16(model, observe(model, {"samples": normal(2, 8)}))
+    assert operators(lowered)["Cast"] == 2
+
+
+def test_a_state_of_zeros_is_made_in_fp16() -> None:
+    file = onnx.load_from_string(recurrent())
+    del file.graph.input[1:]
+    states = [node("Shape", ["samples"], ["rows"], name="rows", end=1)]
+    for name in ("h", "c"):
+        sizes = [f"{name}_rows", f"{name}_zeros"]
+        states.append(node("Concat", ["rows", "six"], sizes[:1], name=sizes[0], axis=0))
+        states.append(node("Expand", ["zero", sizes[0]], [name], name=name))
+    for each in reversed(states):
+        file.graph.node.insert(0, each)
+    for name, value in {"six": np.array([6]), "zero": np.float32(0)}.items():
+        file.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), name))
+    model = bytes(file.SerializeToString())
+    lowered = lower_fp16(model, observe(model, {"samples": normal(2, 5, 4)}))
+    assert list(kept(lowered)) == ["turn"]
+    assert operators(lowered)["Cast"] == 4  # the sound in; the embedding and two states out
+
+
+def test_a_state_that_nothing_bounds_stays() -> None:
+    file = onnx.load_from_string(recurrent())
+    lstm = next(each for each in file.graph.node if each.op_type == "LSTM")
+    lstm.attribute.append(helper.make_attribute("activations", ["Sigmoid", "Relu", "Relu"]))
+    model = bytes(file.SerializeToString())
+    state = np.zeros((2, 6), np.float32)
+    feeds = {"samples": normal(2, 5, 4), "h": state, "c": state}
+    lowered = lower_fp16(model, observe(model, feeds))
+    assert kept(lowered)["lstm"].startswith("a state that nothing bounds; ")

@@ -32,7 +32,7 @@ def fit_masks(graph: Graph, origins: Mapping[str, Origin]) -> frozenset[str]:
         if value is None or value.dtype != np.float32 or not np.any(value < -ROOM):
             continue
         path = _to_softmax(graph, name, origins)
-        if path is None or np.any(value > ROOM):
+        if path is None:
             continue
         masked |= path
         fitting = np.where(np.isfinite(value), np.maximum(value, np.float32(MASKED)), value)
