@@ -543,3 +543,24 @@ def test_a_state_that_nothing_bounds_stays() -> None:
     feeds = {"samples": normal(2, 5, 4), "h": state, "c": state}
     lowered = lower_fp16(model, observe(model, feeds))
     assert kept(lowered)["lstm"].startswith("a state that nothing bounds; ")
+
+
+def test_what_is_fp16_already_stays_as_it_is() -> None:
+    model = onnx_model(
+        [
+            node("Gather", ["table", "ids"], ["tokens"], name="table"),
+            node("Cast", ["tokens"], ["x"], name="cast", to=TensorProto.FLOAT),
+            node("Relu", ["x"], ["relu"], name="relu"),
+            node("MatMul", ["relu", "matrix"], ["embedding"], name="layer"),
+        ],
+        {"ids": ["batch", 4]},
+        {"embedding": ["batch", 4, 8]},
+        {"table": normal(9, 8).astype(np.float16), "matrix": normal(8, 8)},
+    )
+    file = onnx.load_from_string(model)
+    file.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    model = file.SerializeToString()
+    assert values_to_observe(model) == ("x", "relu", "embedding")
+    lowered = lower_fp16(model, observe(model, {"ids": np.array([[1, 2, 0, 0]])}))
+    assert {"tokens", "relu", "embedding.fp16"} <= halves(lowered)
+    assert lowered.kept == ()

@@ -13,6 +13,8 @@ from mmedge.calibration.rewrite.fp16.operators import LOOKUPS
 
 __all__ = ["Origin", "origins_of"]
 
+_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
+
 
 class Origin(Enum):
     """What a value depends on."""
@@ -28,7 +30,7 @@ def origins_of(graph: Graph, types: Mapping[str, int]) -> Mapping[str, Origin]:
     Data are inputs of floats or bytes, and what token ids look up in a table of floats. Ids,
     masks and presence by themselves are logic. The graph's nodes must be sorted.
     """
-    data = (TensorProto.FLOAT, TensorProto.UINT8)
+    data = (*_FLOATS, TensorProto.UINT8)
     found = {name: Origin.DATA if types[name] in data else Origin.LOGIC for name in graph.inputs}
     found.update(dict.fromkeys(graph.constants, Origin.CONSTANT))
     found[""] = Origin.CONSTANT
@@ -46,6 +48,6 @@ def _of(node: NodeProto, types: Mapping[str, int], found: Mapping[str, Origin]) 
         return Origin.DATA
     if Origin.LOGIC not in inputs:
         return Origin.CONSTANT
-    looked_up = node.op_type in LOOKUPS and types.get(node.input[0]) == TensorProto.FLOAT
+    looked_up = node.op_type in LOOKUPS and types.get(node.input[0]) in _FLOATS
     learned = node.op_type in KINDS + RECURRENT
     return Origin.DATA if looked_up or learned else Origin.LOGIC
