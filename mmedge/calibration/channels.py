@@ -71,7 +71,8 @@ class ChannelObserver:
     def add(self, feeds: Arrays) -> None:
         """Run once and count what is seen."""
         names = list(self._axes)
-        for name, array in zip(names, self._session.run(names, feeds), strict=True):
+        arrays = self._session.run(names, feeds) if names else ()
+        for name, array in zip(names, arrays, strict=True):
             rows = np.moveaxis(array, self._axes[name], -1).reshape(
                 -1, array.shape[self._axes[name]]
             )

@@ -86,6 +86,8 @@ def shapes_of(graph: Graph, values: Iterable[str]) -> Mapping[str, tuple[int, ..
     """
     ort = require("onnxruntime", extra="cpu|gpu", why="calibration")
     wanted = list(dict.fromkeys(values))
+    if not wanted:
+        return {}
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
     del model.graph.output[:]

@@ -43,3 +43,9 @@ def test_numbers_that_are_not_finite_are_passed_over() -> None:
     np.testing.assert_array_equal(seen.low, [2, 4, 0])
     np.testing.assert_array_equal(seen.high, [6, 4, 0])
     np.testing.assert_array_equal(seen.mean, [4, 4, 0])
+
+
+def test_with_nothing_to_watch_nothing_is_seen() -> None:
+    observer = ChannelObserver(DOUBLED, {})
+    observer.add({"samples": SAMPLES})
+    assert observer.channels == {}

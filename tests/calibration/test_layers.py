@@ -83,6 +83,12 @@ def test_a_weight_that_is_made_from_constants_is_a_weight() -> None:
     assert (product.activations, product.weight, product.macs) == (("samples",), "matrix", 8)
 
 
+def test_a_graph_may_have_no_layers() -> None:
+    nodes = [node("Identity", ["samples"], ["embedding"], name="same")]
+    graph = Graph(onnx_model(nodes, {"samples": ["batch", 4]}, {"embedding": ["batch", 4]}))
+    assert find_layers(graph) == ()
+
+
 def test_a_graph_that_does_not_run_is_refused() -> None:
     graph = onnx_model(
         [node("MatMul", ["samples", "matrix"], ["embedding"], name="product")],

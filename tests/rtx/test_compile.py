@@ -19,49 +19,12 @@ trt = pytest.importorskip(
 )
 
 from mmedge.bundle import Bundle, open_bundle  # noqa: E402
+from tests.rtx.auditing import compile_graph  # noqa: E402
 
 pytestmark = [pytest.mark.rtx, pytest.mark.timeout(300)]
 
 DEMO = Path(__file__).resolve().parents[2] / "mmedge/demo/digits.mmedge"
-BATCHES = (1, 2, 8)
 GRAPHS = ("camera", "mic", "hint", "fusion")
-
-
-class Log(trt.ILogger):  # type: ignore[misc]  # without stubs
-    def __init__(self) -> None:
-        super().__init__()
-        self.complaints: list[str] = []
-
-    def log(self, severity: Any, message: str) -> None:
-        if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR, trt.ILogger.WARNING):
-            self.complaints.append(message)
-
-
-def compile_graph(model: bytes) -> tuple[int, list[str]]:
-    """Compile a strongly typed network for SM86, its batch from 1 to 8.
-
-    Returns:
-        size of the engine in bytes (0 if there is none), and the compiler's complaints.
-    """
-    log = Log()
-    builder = trt.Builder(log)
-    network = builder.create_network(0)  # strongly typed: TensorRT-RTX knows no other
-    parser = trt.OnnxParser(network, log)
-    if not parser.parse(model):
-        return 0, [parser.get_error(index).desc() for index in range(parser.num_errors)]
-    config = builder.create_builder_config()
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
-    profile = builder.create_optimization_profile()
-    for index in range(network.num_inputs):
-        tensor = network.get_input(index)
-        first, *rest = tuple(tensor.shape)
-        assert first == -1, f"the batch of {tensor.name} is not dynamic"
-        assert min(rest, default=1) > 0, f"{tensor.name} has another dynamic dimension"
-        profile.set_shape(tensor.name, *((batch, *rest) for batch in BATCHES))
-    config.add_optimization_profile(profile)
-    engine = builder.build_serialized_network(network, config)
-    return (0 if engine is None else engine.nbytes), log.complaints
 
 
 # It reminds of the type of token ids, that an encoder may not look at its mask, and that it
@@ -76,8 +39,8 @@ REMINDERS = (
 
 
 def check(model: bytes) -> None:
-    size, complaints = compile_graph(model)
-    assert [each for each in complaints if not any(word in each for word in REMINDERS)] == []
+    size, log = compile_graph(model)
+    assert [each for each in log.complaints if not any(word in each for word in REMINDERS)] == []
     assert size > 1000
 
 
@@ -173,11 +136,11 @@ def turned_pixels(*, cast_first: bool) -> bytes:
 
 
 def test_the_check_can_fail_transposed_bytes_are_refused() -> None:
-    size, complaints = compile_graph(turned_pixels(cast_first=False))
+    size, log = compile_graph(turned_pixels(cast_first=False))
     assert size == 0
-    assert any("UInt8" in complaint or "Transpose" in complaint for complaint in complaints)
-    size, complaints = compile_graph(turned_pixels(cast_first=True))
-    assert complaints == []
+    assert any("UInt8" in complaint or "Transpose" in complaint for complaint in log.complaints)
+    size, log = compile_graph(turned_pixels(cast_first=True))
+    assert log.complaints == []
     assert size > 0
 
 
