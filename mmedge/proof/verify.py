@@ -76,6 +76,7 @@ def verify(
         tolerance=tolerance,
         inputs=bundle.manifest.golden.source,
         samples=golden.samples,
+        notes=(str(predictor.choice),) if predictor.choice.why else (),
     )
 
 

@@ -110,7 +110,11 @@ def test_an_imitation_says_so_predicts_and_verifies_but_does_not_serve() -> None
     with Predictor(made, plan="trt") as predictor:
         assert predictor.simulated
         assert "is for TensorRT; the backend 'cpu' only imitates it" in str(predictor.choice)
-    assert verify(made, plan="trt").passed
+    parity = verify(made, plan="trt")
+    assert parity.passed
+    assert parity.notes == (
+        "plan trt: it is for TensorRT; the backend 'cpu' only imitates it, in float",
+    )
     with pytest.raises(
         IncompatibleError, match="good to predict files with and to verify, but not to serve"
     ):
