@@ -106,7 +106,7 @@ def test_a_rate_that_is_demanded_and_refused_is_an_error_that_says_what_would_do
     ("config", "message"),
     [
         ({"device": "Nobody"}, "there is no such device; there are: 0: Steady Mic, 1: Mute Mic"),
-        ({"device": 7}, "there is no such device; there are: 0: Steady Mic"),
+        ({"device": 70}, "there is no such device; there are: 0: Steady Mic"),
         ({"device": "mic"}, "several are called so: 0: Steady Mic, 1: Mute Mic"),
         ({"device": "2"}, "microphone 2: it is busy"),
         ({"channels": (2,)}, "there is no channel 2; it has 2, counted from 0"),
