@@ -108,12 +108,10 @@ class Engine:
     @property
     def idle(self) -> bool:
         """Whether all that has come has been encoded and predicted from."""
-        # In the order of the data's way: what leaves one place is seen in the next.
-        return (
-            not any(ring.waiting for ring in self.rings.values())
-            and all(worker.idle for worker in self._workers.values())
-            and self._decider.idle
-        )
+        # In the order of the data's way. An encoder looks for the next window only when it has
+        # handed its work on, so what is no longer waiting is seen by the fusion.
+        waiting = any(ring.waiting for ring in self.rings.values())
+        return not waiting and self._decider.idle
 
     @property
     def tracker(self) -> EventTracker:

@@ -23,7 +23,6 @@ _log = logging.getLogger(__name__)
 _POLL_S = 0.1
 _ABANDON_S = 0.5
 _DRAIN_S = 2.0
-_CALM_LOOKS = 10
 
 
 def run_service(
@@ -121,9 +120,8 @@ def _signals() -> Iterator[_Asked]:
 def _drain(pipeline: Pipeline, stop: threading.Event) -> None:
     """Let the last that came be predicted from; but not for ever."""
     until_s = time.monotonic() + _DRAIN_S
-    calm = 0  # looks in a row: what is just handed from thread to thread is seen by none
-    while calm < _CALM_LOOKS and time.monotonic() < until_s and not stop.wait(0.01):
-        calm = calm + 1 if pipeline.idle else 0
+    while not pipeline.idle and time.monotonic() < until_s and not stop.wait(0.01):
+        pass
 
 
 class _Reload:

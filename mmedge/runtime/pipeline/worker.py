@@ -107,11 +107,6 @@ class Worker:
         since_ns = self._handing_since_ns
         return since_ns is not None and now_ns - since_ns > _HELD_UP_NS
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is being encoded or handed on."""
-        return self._busy_since_ns is None and self._handing_since_ns is None
-
     def say(self, degraded: str) -> None:
         """Say what the encoder suffers from."""
         self._degraded = degraded

@@ -49,6 +49,7 @@ class Ring(ABC):
         """Samples that came with no later time than the one before, and were dropped."""
         self._lock = threading.Lock()
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()  # a condition costs twice as much
+        self._news = False
         self._newest_ns: int | None = None
         self._reset = "start"
 
@@ -61,6 +62,7 @@ class Ring(ABC):
         prepared = self._prepare(sample)
         with self._lock:
             news = self._in_order_of_time(sample) and self._keep(prepared)
+            self._news = self._news or news
         if news:
             self.wake()
 
@@ -78,8 +80,8 @@ class Ring(ABC):
 
     @property
     def waiting(self) -> bool:
-        """Whether something has come that nobody has looked at."""
-        return not self._bell.empty()
+        """Whether there may be a window: until a `take` finds none, what it gave is in work."""
+        return self._news
 
     def take(self, timeout_s: float = 0.0) -> Window | None:
         """Give the window that is to be encoded now, once.
@@ -102,6 +104,7 @@ class Ring(ABC):
     def _take(self) -> Window | None:
         with self._lock:
             window = self._next()
+            self._news = window is not None
             if window is not None and self._reset:
                 window = replace(window, reset=self._reset)
                 self._reset = ""

@@ -466,6 +466,30 @@ def test_a_pipeline_that_has_not_predicted_for_ten_seconds_is_not_ready() -> Non
         assert not pipeline.status().ready
 
 
+def test_a_window_that_was_taken_and_not_yet_begun_keeps_it_from_being_idle() -> None:
+    taken, go_on = threading.Event(), threading.Event()
+    pipeline = Pipeline(linear_bundle(1))
+    ring = pipeline._engine.rings["ant"]
+    real = ring.take
+
+    def take(timeout_s: float = 0.0) -> Any:
+        window = real(timeout_s)
+        if window is not None:
+            taken.set()
+            go_on.wait(5)
+        return window
+
+    ring.take = take  # type: ignore[method-assign]
+    with pipeline:
+        wait_until(lambda: pipeline.idle)
+        push(pipeline, "ant", 0.5)
+        assert taken.wait(5)
+        assert not pipeline.idle
+        go_on.set()
+        wait_until(lambda: pipeline.idle)
+        assert pipeline.status().ticks > 0
+
+
 def test_a_wall_clock_that_jumps_changes_nothing_but_the_time_of_day(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
