@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,6 +87,12 @@ print("heavy:", *sorted(set(sys.modules) & set({(*HEAVY, "numpy")!r})), file=sys
         (["serve", "--camera", "0", "--metrics-file", "x"], 2, ".prom"),
         (["serve", "--mic", "0", "--mic-channels", "a"], 2, "give numbers from 0"),
         (["serve", "--mic", "0", "--text", "x", "--lines", "-"], 2, "has a source already"),
+        (["serve", "--camera", "0", "--template", "a {}"], 2, "give some by --prompts"),
+        (
+            ["serve", "--recording", "a", "--replay", "as-run", "--prompts", "x"],
+            2,
+            "leave out --prompts",
+        ),
         (["serve", "--recording", "no.recording"], 2, "there is no recording at no.recording"),
         (["serve", "--play", "no.mkv"], 5, "there is no file no.mkv to be played"),
         (["record", "-o", "a.recording"], 2, "no source is named"),
@@ -164,6 +173,38 @@ def test_record_says_what_it_kept_and_serve_predicts_it_again(mmedge: Run) -> No
     code, _, err = mmedge("serve", "--recording", "a.recording", "--replay", "as-run", "--json")
     assert code == 5
     assert "--replay ideal does" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize("command", [["record", "-o", "a.recording"], ["serve", "--json"]])
+def test_a_signal_ends_both_with_the_same_code_and_nothing_is_lost(
+    tmp_path: Path, command: list[str], number: int, code: int
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "mmedge", *command, "--play", str(CLIP)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if command[0] == "serve":
+            assert json.loads(process.stdout.readline())["number"] == 0
+        else:
+            process.stderr.readline()
+            assert "Ctrl-C ends it" in process.stderr.readline()
+            time.sleep(1)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == code, err
+    if command[0] == "record":
+        header = json.loads((tmp_path / "a.recording" / "recording.json").read_text())
+        assert header["complete"] is True
+        assert header["tracks"]["camera"]["samples"] > 3
+        assert out.splitlines()[-1] == "a.recording: it was closed"
 
 
 def test_a_damaged_recording_ends_with_3(mmedge: Run, tmp_path: Path) -> None:

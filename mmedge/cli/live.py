@@ -94,7 +94,9 @@ def serve(  # one option for each field of the frozen configurations
         list[str] | None, option(HOW, "NAME=HZ: its encoder runs at most so often.")
     ] = None,
     prompts: Annotated[list[str] | None, option(HOW, "A text to choose from; repeat it.")] = None,
-    template: Annotated[str, option(HOW, "Sentence around each prompt, with {}.")] = "{}",
+    template: Annotated[
+        list[str] | None, option(HOW, "Sentence around each prompt, with {}; repeat it: the mean.")
+    ] = None,
     explain: Annotated[bool, option(HOW, "Contributions and conflict.")] = True,
     threads: Annotated[int | None, option(HOW, "CPU threads of one operator.")] = None,
     downmix: DownmixOpt = None,
@@ -158,14 +160,14 @@ def serve(  # one option for each field of the frozen configurations
             ),
         ),
         prompts=tuple(prompts or ()),
-        template=template,
+        templates=tuple(template or ()),
         downmix=downmix,
         backend=backend,
         plan=plan,
         for_s=for_s,
     )
     why = service.serve(_find(bundle), config, _check(backend, plan), _tell)
-    raise typer.Exit(130 if why == "SIGINT" else 0)  # flushed, but cut short
+    raise typer.Exit(_exit_code(why))
 
 
 def record(
@@ -190,6 +192,7 @@ def record(
 ) -> None:
     """Record what the bundle's modalities would see and hear, without predicting.
 
+    SIGTERM ends it with exit code 0 and Ctrl-C with 130; the recording is whole either way.
     Example: [bold]mmedge record guard.mmedge -o door.recording --camera 0 --mic default[/]
     """
     from mmedge.runtime.pipeline.service import record as run
@@ -202,10 +205,11 @@ def record(
     )
     config = kept_in(out, max_bytes, for_s, lossy)
     told = f"mmedge: recording to {out} for {for_s:g} s at most; Ctrl-C ends it"
-    header = run(_find(bundle), inputs, config, lambda: typer.echo(told, err=True))
+    header, why = run(_find(bundle), inputs, config, lambda: typer.echo(told, err=True))
     for name, track in header.tracks.items():
         typer.echo(f"{name}: {track.samples} samples, {track.lost} lost")
     typer.echo(f"{out}: {header.ended}")
+    raise typer.Exit(_exit_code(why))
 
 
 def devices(as_json: JsonOpt = False) -> None:
@@ -241,6 +245,11 @@ def devices(as_json: JsonOpt = False) -> None:
             typer.echo(f"no {what} was found")
     for problem in found.problems:
         typer.echo(f"mmedge: {problem}", err=True)
+
+
+def _exit_code(why: str) -> int:
+    """Tell a caller that it was interrupted: flushed, but cut short."""
+    return 130 if why == "SIGINT" else 0
 
 
 def _tell(told: str) -> None:

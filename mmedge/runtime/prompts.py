@@ -21,7 +21,7 @@ from mmedge.runtime.prediction import TaskPrediction
 from mmedge.runtime.preprocess import Preprocessor, TextPreprocessor
 from mmedge.specs import Matching
 
-__all__ = ["MAX_PROMPTS", "Prompts", "make_prompts", "match_prompts"]
+__all__ = ["MAX_PROMPTS", "Prompts", "make_prompts", "match_prompts", "takes_prompts"]
 
 MAX_PROMPTS = 1000
 CHUNK = 64
@@ -130,13 +130,25 @@ def _choose(texts: Sequence[str], logits: NDArray[np.float64]) -> TaskPrediction
     return TaskPrediction(scores=scores, label=best, contributions={})
 
 
-def _task(manifest: Manifest) -> tuple[str, str, str]:
+def takes_prompts(manifest: Manifest) -> bool:
+    """Tell whether the model has a task that prompts can be given for."""
+    return _find_task(manifest) is not None
+
+
+def _find_task(manifest: Manifest) -> tuple[str, str, str] | None:
     for name, task in manifest.tasks.items():
         if isinstance(task, Matching):
             texts = [each for each in task.between if manifest.modalities[each].kind == "text"]
             if len(texts) == 1:
                 query = next(each for each in task.between if each != texts[0])
                 return name, texts[0], query
+    return None
+
+
+def _task(manifest: Manifest) -> tuple[str, str, str]:
+    found = _find_task(manifest)
+    if found is not None:
+        return found
     tasks = ", ".join(f"{name} ({task.kind})" for name, task in manifest.tasks.items())
     raise ConfigError(
         f"prompts need a matching task between a text and another modality; the model has {tasks}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,16 @@ from mmedge.runtime.decision import decide
 from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.recorder import RecordConfig, Recorder
-from mmedge.runtime.pipeline.replay import as_run
+from mmedge.runtime.pipeline.replay import as_run, ideal
+from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.preprocess import Preprocessor, make_preprocessor
 from mmedge.runtime.prompts import Prompts, make_prompts, match_prompts
-from mmedge.runtime.recording import open_recording
+from mmedge.runtime.recording import Recording, open_recording
+from mmedge.runtime.samples import Frame
 from mmedge.specs import TensorSpec
 from tests.fakes import with_graph
 from tests.runtime.pipeline.fakes import wait_until
+from tests.runtime.sinks.ticks import HandClock
 
 ORDER = ("camera", "mic", "hint")
 
@@ -231,7 +235,7 @@ def test_a_model_without_a_matching_task_says_what_it_has(
         make_prompts(["odd"], "{}", other, preprocessors, Model().encode)
 
 
-def test_as_run_answers_with_the_prompts_that_were_set_before_the_start(
+def test_as_run_answers_with_the_prompts_that_were_set_before_the_start_and_after_it(
     matching: Bundle, tmp_path: Path
 ) -> None:
     keep = Recorder(RecordConfig(path=tmp_path / "a.recording"), matching, LiveConfig())
@@ -240,9 +244,66 @@ def test_as_run_answers_with_the_prompts_that_were_set_before_the_start(
     with pipeline:
         pipeline.push("camera", np.zeros((8, 8, 3), np.uint8))
         wait_until(lambda: pipeline.ready)
+        pipeline.set_prompts(["one", "two"], ["a {}", "the {}"])
+        pipeline.push("camera", np.ones((8, 8, 3), np.uint8))
+        wait_until(lambda: pipeline.status().modalities["camera"].encodings == 2)
+        wait_until(lambda: pipeline.idle)
         pipeline.close()
         made = [tick.decision() for tick in pipeline]
     assert set(made[0]["tasks"]["pair"]["scores"]) == {"even", "odd"}
+    assert set(made[-1]["tasks"]["pair"]["scores"]) == {"one", "two"}
     with Predictor(matching, threads=1) as predictor:
         repeated = as_run(predictor, open_recording(tmp_path / "a.recording"))
         assert [tick.decision() for tick in repeated] == made
+
+
+def recorded(bundle: Bundle, folder: Path) -> Recording:
+    """Two seconds of ten pictures each; other prompts, in two templates, 1.05 s after the begin."""
+    clock = HandClock(5 * 10**9)
+    keep = Recorder(RecordConfig(path=folder / "a.recording"), bundle, LiveConfig(), clock=clock)
+    keep.prompts(["even", "odd"], "{}")
+    keep.start()
+    for number in range(20):
+        if number == 11:
+            clock.forward(0.05)
+            keep.prompts(("one", "two", "nine"), ("a {}", "the {}"))
+            clock.forward(0.05)
+        else:
+            clock.forward(0.1)
+        keep.sample("camera", Frame(clock(), np.full((8, 8, 3), number, np.uint8)))
+    keep.close()
+    return open_recording(folder / "a.recording")
+
+
+def asked(ticks: Iterable[Tick]) -> list[tuple[float, tuple[str, ...]]]:
+    """When, in seconds of the recording, what could be chosen from."""
+    return [(t.time_ns / 1e9 - 5, tuple(t.prediction.tasks["pair"].scores)) for t in ticks]
+
+
+def test_ideal_changes_the_prompts_when_they_were_changed(matching: Bundle, tmp_path: Path) -> None:
+    recording = recorded(matching, tmp_path)
+    with Predictor(matching, threads=1) as predictor:
+        made = list(ideal(predictor, recording, LiveConfig()))
+        told = asked(made)
+        assert {texts for at_s, texts in told if at_s < 1.15} == {("even", "odd")}
+        assert {texts for at_s, texts in told if at_s > 1.15} == {("one", "two", "nine")}
+        assert 1.0 < max(at_s for at_s, texts in told if texts == ("even", "odd")) < 1.15
+        predictor.set_prompts(["one", "two", "nine"], ["a {}", "the {}"])
+        answer = predictor.predict(camera=np.full((8, 8, 3), 19, np.uint8))
+        last = next(t for t in reversed(made) if "camera" in t.basis)
+        assert last.prediction.tasks["pair"].scores == pytest.approx(answer.tasks["pair"].scores)
+
+
+def test_ideal_takes_other_prompts_than_those_of_then(matching: Bundle, tmp_path: Path) -> None:
+    recording = recorded(matching, tmp_path)
+    with Predictor(matching, threads=1, prompts=["small", "large"]) as predictor:
+        ticks = ideal(predictor, recording, LiveConfig(), recorded_prompts=False)
+        assert {texts for _, texts in asked(ticks)} == {("small", "large")}
+
+
+def test_ideal_leaves_prompts_out_where_the_model_takes_none(
+    matching: Bundle, demo: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Predictor(demo, threads=1) as predictor:
+        assert len(list(ideal(predictor, recorded(matching, tmp_path), LiveConfig()))) >= 20
+    assert caplog.messages[-1].endswith("its prompts are left out; this model takes none")

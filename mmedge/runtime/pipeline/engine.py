@@ -36,7 +36,7 @@ _SLOW_MS = 5.0
 class Journal(Protocol):
     """Told what was consumed, in the order in which it was; must not wait."""
 
-    def prompts(self, texts: Sequence[str], template: str) -> None:
+    def prompts(self, texts: Sequence[str], template: str | Sequence[str]) -> None:
         """A matching task chooses among these from now on."""
         ...
 
@@ -145,7 +145,7 @@ class Engine:
             self._begin(name, EncodingStage(name, self.predictor))
         self._decider.start()
 
-    def set_prompts(self, texts: Sequence[str], template: str) -> None:
+    def set_prompts(self, texts: Sequence[str], template: str | Sequence[str]) -> None:
         """Choose among other texts from the next prediction on."""
         decider = self._decider
         while not decider.making.acquire(timeout=0.2):

@@ -91,7 +91,7 @@ class Pipeline(Closing):
         self._count, self._rate = 0, Rate()
         self._begun_ns = self._told_ns = clock()
         self._newest = Newest()
-        self._prompts: tuple[Sequence[str], str] | None = None
+        self._prompts: tuple[Sequence[str], str | Sequence[str]] | None = None
         self._engine = self._make_engine(bundle)
         self._pushers = Pushers(bundle, self._fed)
         self._sources = [
@@ -168,8 +168,8 @@ class Pipeline(Closing):
         """
         self._deliver(modality, self._pushers.push(modality, value, time_ns, self._clock()))
 
-    def set_prompts(self, texts: Sequence[str], template: str = "{}") -> None:
-        """Let a matching task choose among other texts from the next prediction on."""
+    def set_prompts(self, texts: Sequence[str], template: str | Sequence[str] = "{}") -> None:
+        """Choose among other texts from the next prediction on; see `Predictor.set_prompts`."""
         self._engine.set_prompts(texts, template)
         self._prompts = tuple(texts), template
 

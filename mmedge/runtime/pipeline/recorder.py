@@ -149,9 +149,11 @@ class Recorder(Closing):
         if not self.ended and modality in self._tracks:
             self._tracks[modality].put(sample, _size(sample))
 
-    def prompts(self, texts: Sequence[str], template: str) -> None:
+    def prompts(self, texts: Sequence[str], template: str | Sequence[str]) -> None:
         """Take note of the texts that a matching task chooses among from now on."""
-        self._note({"what": "prompts", "texts": list(texts), "template": template})
+        template = template if isinstance(template, str) else list(template)
+        row = {"time_ns": self._clock(), "texts": list(texts), "template": template}
+        self._note({"what": "prompts", **row})
 
     def threads(self, graphs: Mapping[str, int | None]) -> None:
         """Take note of how many threads each graph has from now on."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import heapq
 import json
+import logging
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -22,6 +24,7 @@ from mmedge.runtime.pipeline.encoding import Encoding, EncodingStage
 from mmedge.runtime.pipeline.fusing import Desk, Fuser, Selection
 from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.predictor import Predictor
+from mmedge.runtime.prompts import takes_prompts
 from mmedge.runtime.recording import Recording
 from mmedge.runtime.recording.layout import (
     EncodingRow,
@@ -36,6 +39,8 @@ from mmedge.runtime.samples import Block, Sample
 from mmedge.runtime.windows.cut import NS_PER_MS
 
 __all__ = ["as_run", "ideal", "recorded_config"]
+
+_log = logging.getLogger(__name__)
 
 _HANGS_KEPT = 2
 """An encoding is kept for so many times the time after which a fusion is abandoned, from when
@@ -169,6 +174,7 @@ def ideal(
     config: LiveConfig,
     *,
     block_ms: int | None = None,
+    recorded_prompts: bool = True,
 ) -> Iterator[Tick]:
     """Predict along a recording, dropping nothing.
 
@@ -176,27 +182,52 @@ def ideal(
         predictor: any bundle with the recording's modalities.
         recording: what came.
         config: policy and events.
+        recorded_prompts: choose among the prompts of then, from when they were set; else among
+            those that the predictor has.
         block_ms: length of the blocks of sound, which changes nothing.
 
     Raises:
         ConfigError: the bundle has other modalities.
         SourceError: a file of the recording is missing or damaged.
+        ArtefactError: a line of the log breaks a rule.
     """
     _check_modalities(predictor.bundle, recording)
     desk, fuser = Desk(predictor, config), Fuser(predictor, config)
     stages = {name: EncodingStage(name, predictor) for name in predictor.manifest.presence}
+    prompts = _PromptsOfThen(predictor, recording, follows=recorded_prompts)
     offset_ns = recording.header.begun_utc_ns - recording.header.begun_ns
     for end_ns, column, window in heapq.merge(*_windows(predictor, recording, block_ms)):
         while desk.wakes_ns < end_ns:
             wakes_ns = int(desk.wakes_ns)
+            prompts.follow(wakes_ns)
             yield fuser(desk.select(wakes_ns), wakes_ns + offset_ns)
+        prompts.follow(end_ns)
         desk.put(stages[predictor.manifest.presence[column]](window.window))
         if desk.due(end_ns):
             yield fuser(desk.select(end_ns), end_ns + offset_ns)
     # Nothing more comes: what is present becomes stale, and events end.
     while recording.header.ended_ns is not None and desk.wakes_ns <= recording.header.ended_ns:
         wakes_ns = int(desk.wakes_ns)
+        prompts.follow(wakes_ns)
         yield fuser(desk.select(wakes_ns), wakes_ns + offset_ns)
+
+
+class _PromptsOfThen:
+    """Sets the prompts that were set while it was recorded, when their time has come."""
+
+    def __init__(self, predictor: Predictor, recording: Recording, *, follows: bool) -> None:
+        self._predictor = predictor
+        rows = (row for row in recording.log() if isinstance(row, PromptsRow))
+        self._rows = deque(rows if follows else ())
+        if self._rows and not takes_prompts(predictor.manifest):
+            _log.warning("%s: its prompts are left out; this model takes none", recording.path)
+            self._rows.clear()
+
+    def follow(self, time_ns: int) -> None:
+        """Set what had been set by then."""
+        while self._rows and self._rows[0].time_ns <= time_ns:
+            row = self._rows.popleft()
+            self._predictor.set_prompts(row.texts, row.template)
 
 
 class _Held:

@@ -75,8 +75,9 @@ class ServeConfig:
         outputs: where predictions go.
         live: how the pipeline behaves. A recording is replayed as it was made: ``as-run``
             always, ``ideal`` unless this says anything but the defaults.
-        prompts: texts to choose from; empty for the model's own labels.
-        template: the sentence around each prompt.
+        prompts: texts to choose from; empty for the model's own labels. A replay takes those
+            of its recording: ``as-run`` always, ``ideal`` unless there are any here.
+        templates: sentences around each prompt, whose mean counts; empty for none.
         downmix: how stereo becomes mono, where the model does not say.
         backend: what runs the graphs.
         plan: which of the bundle's plans; ``auto`` for the fastest known to be right here.
@@ -90,7 +91,7 @@ class ServeConfig:
     outputs: Outputs = field(default_factory=Outputs)
     live: LiveConfig = field(default_factory=LiveConfig)
     prompts: tuple[str, ...] = ()
-    template: str = "{}"
+    templates: tuple[str, ...] = ()
     downmix: str | None = None
     backend: str = "cpu"
     plan: str = "auto"
@@ -101,7 +102,11 @@ class ServeConfig:
             raise ConfigError(f"replay={self.replay!r} is neither 'as-run' nor 'ideal'")
         if self.for_s is not None and not self.for_s > 0:
             raise ConfigError(f"{self.for_s:g} s (--for) must be positive")
+        if self.templates and not self.prompts:
+            raise ConfigError("--template needs prompts to stand around; give some by --prompts")
         if self.recording is not None:
+            if self.prompts and self.replay == "as-run":
+                raise ConfigError("as-run repeats with the recorded prompts; leave out --prompts")
             if not (self.inputs.empty and self.text is None):
                 raise ConfigError("a recording takes the place of all sources; leave them out")
             if self.outputs.show:
@@ -171,7 +176,7 @@ def serve(
         stack.callback(pipeline.close)
         frames.append(pipeline.latest_frame)
         if config.prompts:
-            pipeline.set_prompts(config.prompts, config.template)
+            pipeline.set_prompts(config.prompts, config.templates or "{}")
         pipeline.start()
         if config.text is not None and text is not None:
             pipeline.push(text, config.text)
@@ -184,7 +189,7 @@ def serve(
 
 def record(
     path: Path, inputs: Inputs, config: RecordConfig, on_begin: Callable[[], None] = lambda: None
-) -> Header:
+) -> tuple[Header, str]:
     """Record what the bundle's modalities would see and hear, until it is told to end.
 
     Args:
@@ -194,7 +199,7 @@ def record(
         on_begin: told when it begins.
 
     Returns:
-        The recording's header.
+        The recording's header, and why it ended, as for `serve`.
 
     Raises:
         MmedgeError: it cannot begin.
@@ -210,14 +215,14 @@ def record(
     recorder = _recorder(config, bundle, LiveConfig())
     with Pipeline(bundle, feeds=feeds, recorder=recorder, predict=False) as pipeline:
         on_begin()
-        run_service(pipeline, load=lambda: bundle, ended=lambda: recorder.ended)
+        why = run_service(pipeline, load=lambda: bundle, ended=lambda: recorder.ended)
     header = parse_header(config.path)
     if not header.complete:
         raise ResourceError(f"{config.path}: {header.ended}; what it holds can be read")
     if not header.tracks:
         shutil.rmtree(config.path)  # there is nothing in it
         raise SourceError(f"nothing was recorded: {_why_nothing(pipeline)}")
-    return header
+    return header, why
 
 
 def _open(path: Path, downmix: str | None) -> Bundle:
@@ -259,13 +264,17 @@ def _replay(path: Path, recorded: Path, config: ServeConfig, tell: Callable[[str
         if predictor.choice.why:
             tell(str(predictor.choice))
         if config.prompts:
-            predictor.set_prompts(config.prompts, config.template)
+            predictor.set_prompts(config.prompts, config.templates or "{}")
         sinks = make_sinks(config.outputs, lambda: None, lambda: None, tell)
         for sink in sinks:
             stack.callback(sink.close)
             sink.show(_replayed(bundle))
         tick = None
-        for tick in as_run(predictor, recording) if exact else ideal(predictor, recording, live):
+        if exact:
+            ticks = as_run(predictor, recording)
+        else:
+            ticks = ideal(predictor, recording, live, recorded_prompts=not config.prompts)
+        for tick in ticks:
             for sink in sinks:
                 sink.emit(tick)
     if tick is None:

@@ -16,7 +16,7 @@ def make_fit(
     engine: Engine,
     fed: Mapping[str, SampleKind],
     samples: Mapping[str, Sample],
-    prompts: tuple[Sequence[str], str] | None,
+    prompts: tuple[Sequence[str], str | Sequence[str]] | None,
     *,
     predicts: bool,
 ) -> None:
@@ -26,7 +26,7 @@ def make_fit(
         engine: not started.
         fed: modality -> kind of what its source gives.
         samples: the newest of every modality, pushed ones too; the new bundle must take such.
-        prompts: the texts to choose from and their template, if some were set.
+        prompts: the texts to choose from and their templates, if some were set.
         predicts: warm it up as well.
 
     Raises:

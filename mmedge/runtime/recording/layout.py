@@ -182,11 +182,19 @@ class EncodingRow(Spec):
 
 
 class PromptsRow(Spec):
-    """A line of the log: from here on a matching task chooses among these texts."""
+    """A line of the log: from here on a matching task chooses among these texts.
+
+    Attributes:
+        what: tells the line from others.
+        time_ns: when they were set.
+        texts: to choose from.
+        template: the sentence around each, or several.
+    """
 
     what: Literal["prompts"] = "prompts"
+    time_ns: Int64
     texts: Annotated[tuple[str, ...], Field(strict=False)]
-    template: str
+    template: str | Annotated[tuple[str, ...], Field(strict=False)]
 
 
 class ThreadsRow(Spec):

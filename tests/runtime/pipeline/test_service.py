@@ -156,8 +156,9 @@ def test_recording_alone_predicts_nothing_and_has_nothing_to_repeat(tmp_path: Pa
     folder = tmp_path / "a.recording"
     begun = []
     config = RecordConfig(path=folder, max_s=1)
-    header = record(DEMO, Inputs(files=(CLIP,)), config, lambda: begun.append(1))
-    assert (header.complete, header.ended, begun) == (True, "it has become 1 s long", [1])
+    header, why = record(DEMO, Inputs(files=(CLIP,)), config, lambda: begun.append(1))
+    assert (header.complete, header.ended, begun) == (True, why, [1])
+    assert why == "it has become 1 s long"
     assert set(header.tracks) == {"camera", "mic"}
     assert header.tracks["camera"].samples >= 8
     replay = ServeConfig(
