@@ -71,6 +71,8 @@ def read_clips(
     path: str | os.PathLike[str],
     modalities: Mapping[str, Modality],
     tasks: Mapping[str, Task] | None = None,
+    *,
+    check_files: bool = True,
 ) -> Iterator[Clip]:
     """Read a list of clips, one JSON object per line; blank lines are passed over.
 
@@ -84,9 +86,11 @@ def read_clips(
         path: the list, UTF-8.
         modalities: the bundle's, by name.
         tasks: the bundle's, by name, to check labels by; ``None`` leaves them unread.
+        check_files: refuse a line that names a medium that cannot be read.
 
     Yields:
-        The clips in order; no media is decoded yet, but every file is known to exist.
+        The clips in order; no media is decoded yet, but every file is known to exist unless
+        ``check_files`` is off.
 
     Raises:
         SourceError: the list itself cannot be read.
@@ -97,7 +101,8 @@ def read_clips(
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 where = f"{path}, line {number}"
-                clip = _clip(_parse(line, where), where, path.parent, modalities)
+                row = _parse(line, where)
+                clip = _clip(row, where, path.parent, modalities, check=check_files)
                 yield clip if tasks is None else _labelled(clip, path.parent, tasks)
 
 
@@ -136,7 +141,12 @@ def _finite(number: str) -> float:
 
 
 def _clip(
-    row: dict[str, Any], where: str, folder: Path, modalities: Mapping[str, Modality]
+    row: dict[str, Any],
+    where: str,
+    folder: Path,
+    modalities: Mapping[str, Modality],
+    *,
+    check: bool,
 ) -> Clip:
     labels = row.pop("labels", {})
     if not isinstance(labels, dict):
@@ -146,7 +156,7 @@ def _clip(
         )
     columns = {name: row.pop(name, None) for name in modalities}
     sources = {
-        name: _source(value, name, modalities[name], where, folder)
+        name: _source(value, name, modalities[name], where, folder, check=check)
         for name, value in columns.items()
         if value is not None
     }
@@ -195,7 +205,9 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _source(value: Any, name: str, modality: Modality, where: str, folder: Path) -> Source:
+def _source(
+    value: Any, name: str, modality: Modality, where: str, folder: Path, *, check: bool
+) -> Source:
     if isinstance(modality, Text):
         if not isinstance(value, str) or not value.strip():
             raise ArtefactError(
@@ -208,16 +220,16 @@ def _source(value: Any, name: str, modality: Modality, where: str, folder: Path)
                 f"{where}: '{name}' is {value!r}; give a list of {modality.frames} pictures, "
                 "oldest first"
             )
-        return tuple(_file(item, name, where, folder) for item in value)
-    return _file(value, name, where, folder)
+        return tuple(_file(item, name, where, folder, check=check) for item in value)
+    return _file(value, name, where, folder, check=check)
 
 
-def _file(value: object, name: str, where: str, folder: Path) -> Path:
+def _file(value: object, name: str, where: str, folder: Path, *, check: bool = True) -> Path:
     if not isinstance(value, str) or not value:
         raise ArtefactError(
             f"{where}: '{name}' is {value!r}; give the path of a file, or leave it out"
         )
     try:
-        return check_file(folder / value)
+        return check_file(folder / value) if check else folder / value
     except SourceError as exc:
         raise ArtefactError(f"{where}: '{name}': {exc}") from exc
