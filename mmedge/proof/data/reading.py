@@ -9,9 +9,12 @@ from typing import Any
 
 from mmedge.errors import ConfigError
 from mmedge.manifest import Manifest
+from mmedge.proof.data.folder import read_folder
 from mmedge.proof.data.function import load_function, read_function
 from mmedge.proof.data.listing import read_lines
+from mmedge.proof.data.recordings import read_recordings
 from mmedge.proof.data.sample import Sample, Unread
+from mmedge.runtime.recording.layout import HEADER
 
 __all__ = ["read_samples"]
 
@@ -26,8 +29,9 @@ def read_samples(
     """Read labelled samples, one at a time; ``docs/calibration.md`` describes the forms.
 
     Args:
-        data: a list of clips (JSON lines), a folder that holds one as ``clips.jsonl``,
-            ``FILE.py:FUNCTION``, or a function that yields raw samples.
+        data: a list of clips (JSON lines); a folder that holds one as ``clips.jsonl``, or is
+            a recording, or holds recordings, or holds files in a folder per label;
+            ``FILE.py:FUNCTION``; or a function that yields raw samples.
         manifest: the model's.
         split_by: the column that tells which samples belong together. Without it
             ``speaker``, then ``session``, and without those the files that they share.
@@ -51,6 +55,12 @@ def read_samples(
         raise ConfigError(
             f"there is no data at '{path}'; give JSON lines, a folder, or FILE.py:FUNCTION"
         )
-    if path.is_dir():
-        path = path / CLIPS
-    return read_lines(path, manifest, split_by=split_by)
+    if not path.is_dir():
+        return read_lines(path, manifest, split_by=split_by)
+    if (path / CLIPS).is_file():
+        return read_lines(path / CLIPS, manifest, split_by=split_by)
+    recordings = [each.parent for each in (path / HEADER, *sorted(path.glob(f"*/{HEADER}")))]
+    found = [each for each in recordings if (each / HEADER).is_file()]
+    if found:
+        return read_recordings(found, manifest, split_by=split_by)
+    return read_folder(path, manifest, split_by=split_by)

@@ -18,7 +18,7 @@ from mmedge.runtime.clips.sound import read_sound
 from mmedge.runtime.preprocess import Raw
 from mmedge.specs import Image, Modality, Sound, Task, Text
 
-__all__ = ["Clip", "Source", "read_clips"]
+__all__ = ["Clip", "Source", "check_labels", "parse_line", "read_clips"]
 
 Source = Path | tuple[Path, ...] | str
 """A media file; the pictures of a clip, oldest first; or a text."""
@@ -101,12 +101,20 @@ def read_clips(
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 where = f"{path}, line {number}"
-                row = _parse(line, where)
+                row = parse_line(line, where)
                 clip = _clip(row, where, path.parent, modalities, check=check_files)
-                yield clip if tasks is None else _labelled(clip, path.parent, tasks)
+                if tasks is not None:
+                    labels = check_labels(clip.labels, where, path.parent, tasks)
+                    clip = replace(clip, labels=labels)
+                yield clip
 
 
-def _parse(line: bytes, where: str) -> dict[str, Any]:
+def parse_line(line: bytes, where: str) -> dict[str, Any]:
+    """Read one object of JSON lines; twins and numbers that are not finite are refused.
+
+    Raises:
+        ArtefactError: it is none.
+    """
     try:
         row = json.loads(
             line.decode("utf-8-sig"),
@@ -170,22 +178,28 @@ def _clip(
     return Clip(where=where, modalities=modalities, sources=sources, labels=labels, extra=row)
 
 
-def _labelled(clip: Clip, folder: Path, tasks: Mapping[str, Task]) -> Clip:
-    """Check a clip's labels; the file that one names is relative to the list's folder."""
+def check_labels(
+    written: Mapping[str, Any], where: str, folder: Path, tasks: Mapping[str, Task]
+) -> dict[str, Any]:
+    """Check labels as they stand on a line; the file that one names is relative to ``folder``.
+
+    Raises:
+        ArtefactError: a task that there is not, or a label that it does not take.
+    """
     labels: dict[str, Any] = {}
-    for name, value in clip.labels.items():
+    for name, value in written.items():
         if name not in tasks:
             raise ArtefactError(
-                f"{clip.where}: a label for {name!r}, but the tasks are {sorted(tasks)}; rename it "
+                f"{where}: a label for {name!r}, but the tasks are {sorted(tasks)}; rename it "
                 "or leave it out"
             )
         raw = tasks[name].kind == "raw" and isinstance(value, str)
-        labels[name] = _file(value, f"labels.{name}", clip.where, folder) if raw else value
+        labels[name] = _file(value, f"labels.{name}", where, folder) if raw else value
         try:
             read_label(name, tasks[name], labels[name])
         except ConfigError as exc:
-            raise ArtefactError(f"{clip.where}: {exc}") from exc
-    return replace(clip, labels=labels)
+            raise ArtefactError(f"{where}: {exc}") from exc
+    return labels
 
 
 def _refuse_unknown(

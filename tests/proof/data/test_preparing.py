@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import resource
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from mmedge.errors import ConfigError, ResourceError, SourceError
 from mmedge.proof.data import Sample, Unread, prepare_samples
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.streams import StreamState
+from mmedge.specs import Sound
 from tests.proof.data.making import SIDES, prepared, preparer, sound
 from tests.remembering import remembering_bundle
 
@@ -189,3 +191,17 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         prepared(tmp_path, interrupted())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_does_not_grow_with_the_data(tmp_path: Path) -> None:
+    bundle = remembering_bundle(sound=Sound(rate_hz=16_000, window_ms=1000, hop_ms=1000))
+    raws = np.random.default_rng(2)
+    samples = (
+        Sample(where=str(n), raws={"ear": raws.random(16_000, np.float32)}) for n in range(500)
+    )
+    tracemalloc.start()
+    data = prepared(tmp_path, samples, bundle)  # 32 MB
+    assert sum(len(rows) for rows, _ in data.batches("ear", batch=8)) == 500
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 3_000_000
