@@ -27,7 +27,7 @@ from mmedge.proof.metrics import (
 from mmedge.runtime.prediction import task_scores
 from mmedge.specs import Classification, Matching, MultiLabel, Raw, Task
 
-__all__ = ["Tally"]
+__all__ = ["Tally", "decisions"]
 
 Array = NDArray[np.generic]
 
@@ -73,6 +73,18 @@ class Tally:
         answers, truths = np.concatenate(self._answers), np.concatenate(self._truths)
         values = _metrics(self._task, answers, truths)
         return {name: value for name, value in values.items() if not np.isnan(value)}
+
+
+def decisions(
+    task: Classification | MultiLabel | Matching, scores: NDArray[np.float64]
+) -> NDArray[np.generic]:
+    """Turn scores ``[N, K]`` into the most probable label ``[N]``, or into which hold ``[N, K]``.
+
+    A classification's threshold plays no part.
+    """
+    if isinstance(task, Classification):
+        return np.asarray(scores.argmax(axis=1))
+    return np.asarray(scores >= np.array(task.thresholds))
 
 
 def _norms(tensors: NDArray[np.float64]) -> Array:
