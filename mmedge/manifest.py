@@ -23,6 +23,7 @@ from typing_extensions import Self
 
 from mmedge.errors import ArtefactError, IncompatibleError
 from mmedge.specs import (
+    Classification,
     GraphSpec,
     Matching,
     Modality,
@@ -182,6 +183,21 @@ class Manifest(Spec):
                 raise ValueError("a file cannot be called manifest.json")
             if by_name.setdefault(ref.name, ref) != ref:
                 raise ValueError(f"file {ref.name} is named twice with different contents")
+        return self
+
+    @model_validator(mode="after")
+    def _check_temperatures(self) -> Self:
+        for name, plan in self.plans.items():
+            for task, table in plan.temperatures.items():
+                if not isinstance(self.tasks.get(task), Classification):
+                    raise ValueError(
+                        f"plans.{name}.temperatures.{task}: there is no such classification"
+                    )
+                for subset in table:
+                    if not set(subset.split("+")) <= set(self.modalities):
+                        raise ValueError(
+                            f"plans.{name}.temperatures.{task}: {subset!r} are not modalities"
+                        )
         return self
 
     def _is_text(self, name: str) -> bool:

@@ -114,6 +114,7 @@ REFUSED: list[tuple[tuple[str | int, ...], object, str]] = [
     (("plans", "fp32", "graphs", "bee"), ..., "plans.fp32.graphs must be"),
     (("plans", "fp32", "tolerances", "cpu", "absolute"), -1.0, "greater than or equal to 0"),
     (("plans", "fp32", "tolerances", "npu"), {"absolute": 0, "relative": 0}, "'cpu' or 'gpu'"),
+    (("plans", "fp32", "temperatures"), {"level": {"ant": 2.0}}, "no such classification"),
     (("tokenizers", "ant"), {"name": "t", "sha256": "0" * 64, "bytes": 1}, "tokenizers must be []"),
     (("golden", "samples"), 0, "greater than or equal to 1"),
     (("golden", "samples"), 1025, "less than or equal to 1024"),

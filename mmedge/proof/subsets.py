@@ -7,6 +7,8 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from mmedge.runtime.temperatures import row_name
+
 __all__ = ["presence_rows", "row_name"]
 
 ALL_UP_TO = 6
@@ -30,8 +32,3 @@ def presence_rows(names: tuple[str, ...]) -> NDArray[np.bool_]:
     rows = np.concatenate([full, ~eye, drawn, eye, ~full])
     _, first = np.unique(rows, axis=0, return_index=True)
     return rows[np.sort(first)]
-
-
-def row_name(names: tuple[str, ...], row: NDArray[np.bool_]) -> str:
-    """Write a subset for people: ``camera+mic``, or ``nothing``."""
-    return "+".join(name for name, here in zip(names, row, strict=True) if here) or "nothing"

@@ -20,6 +20,7 @@ from mmedge.runtime.prediction import (
     winner,
 )
 from mmedge.runtime.prompts import Prompts, match_prompts
+from mmedge.runtime.temperatures import Temperatures
 from mmedge.specs import Classification, Raw
 
 __all__ = ["MAX_ROWS", "decide"]
@@ -40,6 +41,7 @@ def decide(
     *,
     explain: bool,
     prompts: Prompts | None,
+    temperatures: Temperatures | None = None,
 ) -> list[Prediction]:
     """Turn embeddings into predictions.
 
@@ -50,6 +52,7 @@ def decide(
         presence: bool ``[B, M]``. A row with nothing present is not asked about.
         explain: also compute contributions and conflict.
         prompts: take the place of their matching task's answer.
+        temperatures: of subsets of modalities; without them each task has its own.
 
     Raises:
         ProofError: the head answers with NaN or infinity.
@@ -59,7 +62,10 @@ def decide(
     here, kept = presence, embeddings
     if len(some) < len(presence):
         here, kept = presence[some], {name: array[some] for name, array in embeddings.items()}
-    answers = _ask(manifest, fuse, kept, here, explain) if some else []
+    answers = []
+    if some:
+        known = temperatures or Temperatures(manifest.presence, {})
+        answers = _ask(manifest, fuse, kept, here, explain=explain, temperatures=known)
     if prompts is not None:
         chosen = match_prompts(prompts, kept, here, manifest.presence, fuse)
         for tasks, answer in zip(answers, chosen, strict=True):
@@ -77,9 +83,19 @@ def decide(
 
 
 def _ask(
-    manifest: Manifest, fuse: Fuse, embeddings: Arrays, presence: Bools, explain: bool
+    manifest: Manifest,
+    fuse: Fuse,
+    embeddings: Arrays,
+    presence: Bools,
+    *,
+    explain: bool,
+    temperatures: Temperatures,
 ) -> list[dict[str, TaskPrediction]]:
-    """Ask the head once per sample and coalition; a raw task is not explained."""
+    """Ask the head once per sample and coalition; a raw task is not explained.
+
+    The score of a coalition is the one that would be given if only its members were present,
+    so each has the temperature of its own subset.
+    """
     scored = {n: t for n, t in manifest.tasks.items() if not isinstance(t, Raw)}
     asked, rows = presence, _EVERYTHING
     if explain and scored:
@@ -88,7 +104,9 @@ def _ask(
     raw = [name for name in manifest.tasks if name not in scored]
     outputs = _fuse_in_parts(fuse, embeddings, asked, len(rows), {name: len(rows) for name in raw})
     scores = {
-        name: task_scores(task, outputs[name]).reshape(len(presence), len(rows), -1)
+        name: task_scores(task, outputs[name], temperatures.of(name, task, asked)).reshape(
+            len(presence), len(rows), -1
+        )
         for name, task in scored.items()
     }
     return [

@@ -105,15 +105,18 @@ class Prediction:
         }
 
 
-def task_scores(task: Task, outputs: NDArray[np.generic]) -> Floats:
+def task_scores(
+    task: Task, outputs: NDArray[np.generic], temperature: Floats | None = None
+) -> Floats:
     """Turn a head's outputs ``[..., K]`` into probabilities, or values in their unit.
 
-    A raw task's ``[..., *shape]`` stay what they are.
+    A raw task's ``[..., *shape]`` stay what they are. A classification's logits are divided by
+    ``temperature`` (``[..., 1]``), or without it by the task's own.
     """
     values = outputs.astype(np.float64)
     if isinstance(task, Classification):
         if task.temperature != 1:
-            values /= task.temperature
+            values /= task.temperature if temperature is None else temperature
         values -= np.maximum.reduce(values, axis=-1, keepdims=True)
         np.exp(values, out=values)
         values /= np.add.reduce(values, axis=-1, keepdims=True)

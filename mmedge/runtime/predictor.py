@@ -20,9 +20,10 @@ from mmedge.runtime.decision import decide
 from mmedge.runtime.embedding import embed, zeros
 from mmedge.runtime.plans import choose_plan, imitates
 from mmedge.runtime.prediction import Prediction
-from mmedge.runtime.preprocess import make_preprocessor
+from mmedge.runtime.preprocess import make_preprocessors
 from mmedge.runtime.prompts import Prompts, make_prompts
 from mmedge.runtime.streams import StreamState
+from mmedge.runtime.temperatures import Temperatures
 
 __all__ = ["Predictor"]
 
@@ -78,11 +79,9 @@ class Predictor(Closing):
         self.bundle = bundle
         self.backend = backend
         self.plan = plan = self.choice.plan
-        self._preprocess = {
-            name: make_preprocessor(name, spec, _tokenizer(bundle, name))
-            for name, spec in manifest.modalities.items()
-        }
+        self._preprocess = make_preprocessors(bundle)
         self._fused = {name: manifest.encoder_outputs(name) for name in manifest.modalities}
+        self.temperatures = Temperatures(manifest.presence, manifest.plans[plan].temperatures)
         self._prompts: Prompts | None = None
         self.threads: dict[str, int | None] = dict.fromkeys(manifest.plans[plan].graphs, threads)
         """CPU threads inside one operator of each graph, by modality and ``fusion``."""
@@ -218,7 +217,13 @@ class Predictor(Closing):
         """Turn embeddings into predictions; shapes as in `fuse`."""
         # Read once: another thread may set other prompts meanwhile.
         return decide(
-            self.manifest, self.fuse, embeddings, presence, explain=explain, prompts=self._prompts
+            self.manifest,
+            self.fuse,
+            embeddings,
+            presence,
+            explain=explain,
+            prompts=self._prompts,
+            temperatures=self.temperatures,
         )
 
     def set_prompts(self, texts: Sequence[str], template: str | Sequence[str] = "{}") -> None:
@@ -293,8 +298,3 @@ class Predictor(Closing):
 
     def _encode(self, modality: str, arrays: Arrays, state: StreamState | None) -> dict[str, Array]:
         return self.encode(modality, arrays, state=state)
-
-
-def _tokenizer(bundle: Bundle, name: str) -> bytes | None:
-    ref = bundle.manifest.tokenizers.get(name)
-    return None if ref is None else bundle.read(ref)

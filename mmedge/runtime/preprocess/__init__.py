@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mmedge.bundle import Bundle
 from mmedge.errors import ConfigError
 from mmedge.runtime.preprocess.image import ImagePreprocessor, Picture
 from mmedge.runtime.preprocess.signal import SignalPreprocessor
@@ -29,6 +30,7 @@ __all__ = [
     "SoundPreprocessor",
     "TextPreprocessor",
     "make_preprocessor",
+    "make_preprocessors",
 ]
 
 Raw = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | Pcm | str
@@ -81,3 +83,12 @@ def make_preprocessor(
             f"'{modality.tokenizer}' as tokenizer_json"
         )
     return TextPreprocessor(name, modality, tokenizer_json)
+
+
+def make_preprocessors(bundle: Bundle) -> dict[str, Preprocessor]:
+    """Make what prepares the raw samples of each of a bundle's modalities."""
+    tokenizers = {name: bundle.read(ref) for name, ref in bundle.manifest.tokenizers.items()}
+    return {
+        name: make_preprocessor(name, modality, tokenizers.get(name))
+        for name, modality in bundle.manifest.modalities.items()
+    }
