@@ -13,12 +13,11 @@ from mmedge.runtime.clips.picture import MAX_PIXELS
 from mmedge.runtime.preprocess import Pcm, Picture
 from mmedge.runtime.samples import Block, Frame, Line, Reading, Sample
 from mmedge.runtime.windows.cut import NS_PER_S
+from mmedge.runtime.windows.pushed_clock import ArrivalClock, PushedClock
 from mmedge.specs import Image, Modality, Signal, Sound
 
 __all__ = ["Pusher", "Pushers"]
 
-_GAP_NS = 50_000_000
-"""Sound that comes so much later or earlier than the samples before it begins a new run."""
 _FAR_NS = 60 * NS_PER_S
 """A capture time this far from now is one of another clock."""
 _AHEAD_NS = NS_PER_S
@@ -36,8 +35,9 @@ class Pusher:
     def __init__(self, name: str, modality: Modality) -> None:
         self._name = name
         self._modality = modality
-        self._run = self._index = 0
-        self._next: tuple[int, int, int] | None = None
+        self._run = 0
+        self._like: tuple[int, int, bool] | None = None
+        self._clock: PushedClock | ArrivalClock
 
     @property
     def runs(self) -> int:
@@ -56,7 +56,9 @@ class Pusher:
                 ``[n, channels]`` at the model's rate, or a `Pcm` (``[channels, n]``) of any;
                 a text; numbers of a signal. Arrays are not to be written to any more.
             time_ns: when it was captured, by ``time.monotonic_ns()``; for sound its first
-                sample. ``None`` where nobody knows: then it ends now.
+                sample. ``None`` where nobody knows: then it ends now. A line is fitted to the
+                stamps of sound, which may stray to either side; to what has none, the
+                earliest arrivals.
             now_ns: the time now.
 
         Raises:
@@ -111,16 +113,15 @@ class Pusher:
             samples = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
         if samples.dtype != np.int16:
             raise self._refuse(value, "sound, int16 or float32 [n] or [n, channels]")
-        length_ns = len(samples) * NS_PER_S // rate_hz
-        if time_ns is None:
-            time_ns = now_ns - length_ns
-        like = (rate_hz, samples.shape[1])
-        if self._next is None or self._next[1:] != like or abs(time_ns - self._next[0]) > _GAP_NS:
-            self._run, self._index = self._run + 1, 0
-        block = Block(time_ns, samples, rate_hz, self._run, self._index)
-        self._index += len(samples)
-        self._next = (time_ns + length_ns, *like)
-        return block
+        like = (rate_hz, samples.shape[1], time_ns is None)
+        if self._like != like:
+            make = ArrivalClock if time_ns is None else PushedClock
+            self._like, self._clock = like, make(rate_hz, self._run + 1)
+        placed = self._clock.place(len(samples), now_ns if time_ns is None else time_ns)
+        self._run = placed.run
+        return Block(
+            placed.time_ns, samples, rate_hz, placed.run, placed.index, drift_ppm=placed.drift_ppm
+        )
 
     def _refuse(self, value: Any, wanted: str) -> ConfigError:
         came = type(value).__name__
