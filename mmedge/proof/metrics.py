@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = [
     "accuracy",
     "average_precision",
+    "expected_calibration_error",
     "macro_f1",
     "mean_average_precision",
+    "precision_recall_f1",
     "recall_at_k",
     "relative_mae",
     "relative_rms",
@@ -21,6 +23,9 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+BINS = 15
+BIN_SAMPLES = 10
 
 
 def accuracy(answers: ArrayLike, truths: ArrayLike) -> float:
@@ -47,6 +52,45 @@ def macro_f1(answers: ArrayLike, truths: ArrayLike) -> float:
         for each in np.union1d(given, true)
     ]
     return float(np.mean(scores)) if scores else np.nan
+
+
+def precision_recall_f1(
+    hits: ArrayLike, given: ArrayLike, true: ArrayLike
+) -> tuple[Floats, Floats, Floats]:
+    """Precision, recall and their harmonic mean for each class, 0..1 (van Rijsbergen 1979).
+
+    Args:
+        hits: ``[K]``, how many samples were rightly answered with each class.
+        given: ``[K]``, how many were answered with it; without any, its precision is NaN.
+        true: ``[K]``, of how many it was the truth; without any, its recall is NaN.
+
+    Returns:
+        Three arrays ``[K]``. F1 is NaN where a class is neither answered nor true.
+    """
+    right, answered, existing = (np.asarray(each, np.float64) for each in (hits, given, true))
+    with np.errstate(invalid="ignore"):
+        return right / answered, right / existing, 2 * right / (answered + existing)
+
+
+def expected_calibration_error(sure: ArrayLike, right: ArrayLike) -> float:
+    """Mean distance between how sure answers are and how often they are right, 0..1.
+
+    As by Guo et al. 2017 ("On calibration of modern neural networks", equation 3), but in
+    bins of equally many samples (Nguyen and O'Connor 2015): in bins of equal width nearly
+    all samples of a good model fall into the last one. 15 bins, or as many as have ten
+    samples: in a bin of one, an answer that is rightly unsure would be far off either way.
+
+    Args:
+        sure: float ``[N]``, the probability that the answer is right.
+        right: bool ``[N]``, whether it is.
+    """
+    values, truths = np.asarray(sure, np.float64), np.asarray(right, np.float64)
+    if not len(values):
+        return np.nan
+    order = np.argsort(values, kind="stable")
+    parts = np.array_split(order, max(1, min(BINS, len(order) // BIN_SAMPLES)))
+    gaps = [abs(float((values[part] - truths[part]).sum())) for part in parts]
+    return float(sum(gaps) / len(values))
 
 
 def average_precision(scores: ArrayLike, truths: ArrayLike) -> float:

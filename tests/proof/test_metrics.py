@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from mmedge.proof.metrics import (
     accuracy,
     average_precision,
+    expected_calibration_error,
     macro_f1,
     mean_average_precision,
+    precision_recall_f1,
     recall_at_k,
     relative_mae,
     relative_rms,
@@ -179,3 +181,24 @@ def test_relative_rms_takes_norms_instead_of_tensors() -> None:
 )
 def test_what_the_truths_cannot_tell_is_not_a_number(value: float) -> None:
     assert math.isnan(value)
+
+
+def test_calibration_error_is_the_distance_of_sureness_and_truth_in_bins_of_equal_size() -> None:
+    # Two bins of ten: sure of 0.6 and right 8 times, sure of 0.9 and right 7 times.
+    sure = [0.9, 0.6] * 10
+    right = np.zeros(20, bool)
+    right[0:14:2] = True  # seven of the surer ones
+    right[1:17:2] = True  # eight of the others
+    assert expected_calibration_error(sure, right) == pytest.approx((0.2 + 0.2) / 2)
+
+
+def test_calibration_error_of_few_samples_is_that_of_their_mean() -> None:
+    assert expected_calibration_error([0.5, 0.5], [True, False]) == 0
+    assert np.isnan(expected_calibration_error([], []))
+
+
+def test_precision_recall_and_f1_of_each_class() -> None:
+    precision, recall, f1 = precision_recall_f1([2, 0, 0, 0], [4, 1, 0, 0], [3, 0, 2, 0])
+    assert precision == pytest.approx([0.5, 0, np.nan, np.nan], nan_ok=True)
+    assert recall == pytest.approx([2 / 3, np.nan, 0, np.nan], nan_ok=True)
+    assert f1 == pytest.approx([4 / 7, 0, 0, np.nan], nan_ok=True)
