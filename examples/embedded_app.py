@@ -9,6 +9,7 @@ a microphone that is unplugged, is the pipeline's.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -36,4 +37,5 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C; the pipeline has closed by then
+        main(sys.argv[1])
