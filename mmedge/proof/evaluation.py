@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmedge.errors import ConfigError
+from mmedge.proof.answers import Answers, EmbeddingStore
+from mmedge.proof.data import Sample, prepare_samples
 from mmedge.proof.subsets import presence_rows, row_name
 from mmedge.proof.tally import Tally
-from mmedge.runtime.clips import read_label
-from mmedge.runtime.prediction import refuse_nan
 from mmedge.runtime.predictor import Predictor
-from mmedge.specs import Task
 
-__all__ = ["SubsetMetrics", "evaluate"]
+__all__ = ["SubsetMetrics", "evaluate", "tally_subset"]
 
 Array = NDArray[np.generic]
-CHUNK = 64
-"""Samples held in memory at a time."""
+Bools = NDArray[np.bool_]
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +53,8 @@ def evaluate(
 ) -> list[SubsetMetrics]:
     """Answer labelled samples with every non-empty subset of the modalities.
 
-    Each sample is encoded once. A classification's threshold plays no part: the most
-    probable label counts.
+    Each sample is prepared once, kept in a temporary folder, and encoded once. A
+    classification's threshold plays no part: the most probable label counts.
 
     Args:
         predictor: an open bundle.
@@ -61,54 +62,76 @@ def evaluate(
             takes are in `mmedge.runtime.clips.labels`. A task may have none.
 
     Raises:
-        ConfigError: a label that is not what its task takes, or no labelled sample.
+        ConfigError: an input or a label that cannot be, or no labelled sample.
         ProofError: the head answers with NaN or infinity.
+        ResourceError: the disk for temporary files is full.
     """
-    tasks, names = predictor.manifest.tasks, predictor.manifest.presence
-    rows = presence_rows(names)[:-1]  # the last one is the empty set
-    tallies = {task: [Tally(spec) for _ in rows] for task, spec in tasks.items()}
-    for chunk in _chunks(samples):
-        have = np.array([[raw.get(name) is not None for name in names] for raw, _ in chunk])
-        truths = {task: _truths(task, spec, chunk) for task, spec in tasks.items()}
-        embeddings = predictor.embed([raw for raw, _ in chunk])
-        for index, row in enumerate(rows):
-            usable = np.flatnonzero((have | ~row).all(axis=1))
-            if len(usable):
-                here = {name: array[usable] for name, array in embeddings.items()}
-                outputs = predictor.fuse(here, np.tile(row, (len(usable), 1)))
-                refuse_nan(outputs)
-                for task, known in truths.items():
-                    _count(tallies[task][index], outputs[task], [known[i] for i in usable])
-    if not any(len(tally) for each in tallies.values() for tally in each):
-        raise ConfigError(f"no sample has a label for any of the tasks {sorted(tasks)}")
-    return [
-        SubsetMetrics(
-            task=task, present=row_name(names, row), samples=len(tally), metrics=tally.metrics()
+    manifest = predictor.manifest
+    with tempfile.TemporaryDirectory(prefix="mmedge-evaluate-") as scratch:
+        prepared = prepare_samples(
+            _numbered(samples, manifest.presence),
+            predictor.prepare,
+            manifest,
+            Path(scratch, "samples"),
         )
-        for task, each in tallies.items()
-        for row, tally in zip(rows, each, strict=True)
-        if len(tally)
-    ]
+        if prepared.skipped:
+            raise ConfigError(prepared.skipped[0])
+        if not any(len(prepared.truths(task)[0]) for task in manifest.tasks):
+            raise ConfigError(
+                f"no sample has a label for any of the tasks {sorted(manifest.tasks)}"
+            )
+        store = EmbeddingStore(prepared, Path(scratch))
+        found = []
+        for row in presence_rows(manifest.presence)[:-1]:  # the last one is the empty set
+            tallies = tally_subset(Answers(predictor, store), row)
+            found += [
+                SubsetMetrics(
+                    task=task,
+                    present=row_name(manifest.presence, row),
+                    samples=len(tally),
+                    metrics=tally.metrics(),
+                )
+                for task, tally in tallies.items()
+            ]
+    order = list(manifest.tasks)
+    return sorted(found, key=lambda each: order.index(each.task))
 
 
-def _chunks(samples: Iterable[tuple[Any, Any]]) -> Iterable[list[tuple[Any, Any]]]:
-    chunk: list[tuple[Any, Any]] = []
-    for sample in samples:
-        chunk.append(sample)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def tally_subset(
+    answers: Answers, subset: Bools | None = None, among: Rows | None = None
+) -> dict[str, Tally]:
+    """Count what a plan answers with one subset of the modalities.
+
+    Args:
+        answers: of the plan to the samples.
+        subset: bool ``[M]``; ``None`` counts what each sample has.
+        among: these samples only.
+
+    Returns:
+        task -> its tally; none for a task that no sample has a label for.
+    """
+    predictor, prepared = answers.predictor, answers.store.prepared
+    outputs, presence = answers.outputs(subset), answers.presence(subset)
+    tallies = {}
+    for name, task in predictor.manifest.tasks.items():
+        wanted = answers.rows(subset)
+        known, truths = prepared.truths(name, among)
+        _, at, which = np.intersect1d(wanted, known, return_indices=True)
+        if len(at):
+            temperature = predictor.temperatures.of(name, task, presence[at])
+            tallies[name] = Tally(task)
+            tallies[name].add(outputs[name][at], truths[which], temperature)
+    return tallies
 
 
-def _truths(task: str, spec: Task, chunk: list[tuple[Any, Any]]) -> list[Array | None]:
-    """The labels of a task as numbers; ``None`` where a sample has none."""
-    return [read_label(task, spec, row[task]) if task in row else None for _, row in chunk]
-
-
-def _count(tally: Tally, outputs: Array, truths: list[Array | None]) -> None:
-    """Count the samples that have a label."""
-    known = [(index, truth) for index, truth in enumerate(truths) if truth is not None]
-    if known:
-        tally.add(outputs[[index for index, _ in known]], np.stack([truth for _, truth in known]))
+def _numbered(
+    samples: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], known: tuple[str, ...]
+) -> Iterable[Sample]:
+    for number, (raws, labels) in enumerate(samples, start=1):
+        strange = sorted(set(raws) - set(known))
+        if strange:
+            raise ConfigError(
+                f"the model has no modality {strange[0]!r}; it has {', '.join(known)}"
+            )
+        there = {name: raw for name, raw in raws.items() if raw is not None}
+        yield Sample(where=f"sample {number}", raws=there, labels=labels)

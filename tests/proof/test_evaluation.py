@@ -87,12 +87,36 @@ def test_an_unknown_label_is_refused(sides: Predictor) -> None:
         evaluate(sides, [({"ant": sound(1)}, {"side": "up"})])
 
 
-@pytest.mark.parametrize("samples", [[], [({"ant": sound(1)}, {"other": "left"})]])
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        ([], "there is no clip in the data"),
+        (
+            [({"ant": sound(1)}, {"other": "left"})],
+            r"no sample has a label for any of the tasks \['side'\]",
+        ),
+    ],
+)
 def test_no_labelled_sample_is_an_error_and_not_an_empty_table(
-    sides: Predictor, samples: list[Any]
+    sides: Predictor, samples: list[Any], message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=r"no sample has a label for any of the tasks \['side'\]"):
+    with pytest.raises(ConfigError, match=message):
         evaluate(sides, samples)
+
+
+@pytest.mark.parametrize(
+    ("raws", "message"),
+    [
+        ({"cow": sound(1)}, "the model has no modality 'cow'; it has ant, bee"),
+        ({"ant": "moo"}, "sample 2: "),
+    ],
+)
+def test_an_input_that_cannot_be_is_refused_and_not_left_out(
+    sides: Predictor, raws: dict[str, Any], message: str
+) -> None:
+    fine = ({"ant": sound(1)}, {"side": "left"})
+    with pytest.raises(ConfigError, match=message):
+        evaluate(sides, [fine, (raws, {"side": "left"}), *[fine] * 40])
 
 
 EVERYTHING: dict[str, Task] = {
