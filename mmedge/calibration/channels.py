@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
-from mmedge._optional import require
-from mmedge.calibration.graph import Graph
+from mmedge.calibration.watching import Watched
 from mmedge.runtime.backends import Arrays
 
 __all__ = ["ChannelObserver", "Channels"]
@@ -54,25 +52,19 @@ class ChannelObserver:
     Args:
         model: an ONNX file.
         axes: value -> its channel axis.
+        threads: CPU threads inside one operator.
     """
 
-    def __init__(self, model: bytes, axes: Mapping[str, int]) -> None:
-        ort = require("onnxruntime", extra="cpu|gpu", why="calibration")
-        watched = onnx.ModelProto()
-        watched.CopyFrom(Graph(model).model)
-        del watched.graph.output[:]
-        watched.graph.output.extend(onnx.helper.make_empty_tensor_value_info(n) for n in axes)
-        options = ort.SessionOptions()
-        options.log_severity_level = 4
-        self._session = ort.InferenceSession(watched.SerializeToString(), options)
+    def __init__(
+        self, model: bytes, axes: Mapping[str, int], *, threads: int | None = None
+    ) -> None:
+        self._watched = Watched(model, axes, threads=threads)
         self._axes = dict(axes)
         self._sums: dict[str, _Sums] = {}
 
     def add(self, feeds: Arrays) -> None:
-        """Run once and count what is seen."""
-        names = list(self._axes)
-        arrays = self._session.run(names, feeds) if names else ()
-        for name, array in zip(names, arrays, strict=True):
+        """Run the graph on some samples, ``[B, ...]`` each, and count what is seen."""
+        for name, array in self._watched.run(feeds):
             rows = np.moveaxis(array, self._axes[name], -1).reshape(
                 -1, array.shape[self._axes[name]]
             )
