@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "counting",
     "progress",
+    "results",
     "show_bundle",
     "show_demo",
     "show_gallery",
@@ -50,6 +51,11 @@ _err = Console(stderr=True)
 _BAR = 12
 _QUIET_NS = 2_000_000_000
 _LONG = 600  # characters of one field
+
+
+def results() -> Console:
+    """Give what results are printed on."""
+    return _out
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, cast
 import typer
 import typer.core
 
+from mmedge.cli.evaluation import evaluate
 from mmedge.cli.live import devices, record, serve
 from mmedge.cli.options import (
     BackendOpt,
@@ -243,6 +244,7 @@ def predict(
             views.show_predictions(predictions)
 
 
+app.command("eval")(evaluate)
 for command in (gallery, search, serve, record, devices):
     app.command()(command)
 

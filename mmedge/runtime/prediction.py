@@ -115,8 +115,10 @@ def task_scores(
     """
     values = outputs.astype(np.float64)
     if isinstance(task, Classification):
-        if task.temperature != 1:
-            values /= task.temperature if temperature is None else temperature
+        if temperature is not None:
+            values /= temperature
+        elif task.temperature != 1:
+            values /= task.temperature
         values -= np.maximum.reduce(values, axis=-1, keepdims=True)
         np.exp(values, out=values)
         values /= np.add.reduce(values, axis=-1, keepdims=True)

@@ -25,8 +25,8 @@ def logistic(logit: float) -> float:
     return 1 / (1 + math.exp(-logit))
 
 
-def with_temperatures(table: dict[str, dict[str, float]]) -> Bundle:
-    bundle = linear_bundle(2, tasks={"side": SIDE}, weights=WEIGHTS)
+def with_temperatures(table: dict[str, dict[str, float]], task: Classification = SIDE) -> Bundle:
+    bundle = linear_bundle(2, tasks={"side": task}, weights=WEIGHTS)
     plan = bundle.manifest.plans["fp32"].model_copy(update={"temperatures": table})
     manifest = bundle.manifest.model_copy(update={"plans": {"fp32": plan}})
     return Bundle.in_memory(parse_manifest(manifest.model_dump_json().encode()), bundle.files)
@@ -55,6 +55,14 @@ def test_a_subset_has_its_temperature_or_the_tasks_own(
 ) -> None:
     answer = warm.predict({name: INPUTS[name] for name in present}).tasks["side"]
     assert answer.scores["left"] == pytest.approx(logistic(logit))
+
+
+def test_a_task_that_has_none_of_its_own_is_divided_as_well() -> None:
+    plain = Classification(labels=("left", "right"))
+    with Predictor(with_temperatures(TABLE, plain)) as predictor:
+        scores = [predictor.predict({n: INPUTS[n]}).tasks["side"].scores for n in ("ant", "bee")]
+    assert scores[0]["left"] == pytest.approx(logistic(3 / 0.5))
+    assert scores[1]["left"] == pytest.approx(logistic(5))
 
 
 def test_rows_of_a_batch_have_each_their_own(warm: Predictor) -> None:

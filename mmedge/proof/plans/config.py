@@ -1,0 +1,65 @@
+"""What is to be evaluated."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmedge.errors import ConfigError
+from mmedge.proof.paired import METRICS
+from mmedge.specs import Task
+
+__all__ = ["EvalConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalConfig:
+    """Which plans, on what, against which limit.
+
+    Attributes:
+        bundle: its folder.
+        data: what `mmedge.proof.data.read_samples` takes.
+        plans: names, beside ``fp32``, which is always the reference; empty for all that run
+            here.
+        backend: what runs the graphs.
+        by: a column of the data: every value of it is judged on its own.
+        max_drop: points of each task's metric that a plan may lose; ``None`` without a limit.
+        metric: what a drop is measured in, where a task allows a choice
+            (`mmedge.proof.paired.METRICS`); ``None`` for the first of each.
+    """
+
+    bundle: Path
+    data: str | os.PathLike[str] | Callable[[], Iterable[Any]]
+    plans: tuple[str, ...] = ()
+    backend: str = "cpu"
+    by: str | None = None
+    max_drop: float | None = None
+    metric: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_drop is not None and not 0 < self.max_drop < math.inf:
+            raise ConfigError(
+                f"max_drop={self.max_drop} must be a positive number of points: 0.5 allows an "
+                "accuracy of 90 % to fall to 89.5 %"
+            )
+
+    def metric_of(self, task: Task) -> str:
+        """Give what a task's drop is measured in."""
+        names = METRICS[type(task)]
+        return self.metric if self.metric in names and self.metric is not None else names[0]
+
+    def check_metric(self, tasks: Mapping[str, Task]) -> None:
+        """Refuse a metric that none of the tasks has.
+
+        Raises:
+            ConfigError: there is no such metric here.
+        """
+        names = sorted({name for task in tasks.values() for name in METRICS[type(task)]})
+        if self.metric is not None and self.metric not in names:
+            raise ConfigError(
+                f"no task of the model is judged by {self.metric!r}; choose {' or '.join(names)}"
+            )
