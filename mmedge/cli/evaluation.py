@@ -34,7 +34,9 @@ def evaluate(
     ] = None,
     metric: Annotated[
         str | None,
-        typer.Option(help="What drops are measured in, where a task has several: 'macro_f1'."),
+        typer.Option(
+            help="What drops are measured in, where a task has several: 'macro_f1', 'recall_at_5'."
+        ),
     ] = None,
     backend: BackendOpt = "cpu",
     as_json: JsonOpt = False,

@@ -22,7 +22,7 @@ WORDS = {
     "mean_average_precision": "mAP",
     "calibration_error": "ECE",
     "macro_f1": "F1",
-    "macro_precision": "precision",
+    "macro_precision": "prec.",
     "macro_recall": "recall",
     "f1": "F1",
     "roc_auc": "ROC AUC",

@@ -11,7 +11,8 @@ from typing import Any
 
 from mmedge.errors import ConfigError
 from mmedge.proof.paired import METRICS
-from mmedge.specs import Task
+from mmedge.proof.recall import recall_k
+from mmedge.specs import Matching, Task
 
 __all__ = ["EvalConfig"]
 
@@ -29,7 +30,8 @@ class EvalConfig:
         by: a column of the data: every value of it is judged on its own.
         max_drop: points of each task's metric that a plan may lose; ``None`` without a limit.
         metric: what a drop is measured in, where a task allows a choice
-            (`mmedge.proof.paired.METRICS`); ``None`` for the first of each.
+            (`mmedge.proof.paired.METRICS`, or ``recall_at_K`` for a matching task); ``None``
+            for the first of each.
     """
 
     bundle: Path
@@ -50,6 +52,8 @@ class EvalConfig:
     def metric_of(self, task: Task) -> str:
         """Give what a task's drop is measured in."""
         names = METRICS[type(task)]
+        if isinstance(task, Matching) and self.metric and recall_k(self.metric):
+            return self.metric
         return self.metric if self.metric in names and self.metric is not None else names[0]
 
     def check_metric(self, tasks: Mapping[str, Task]) -> None:
@@ -59,7 +63,10 @@ class EvalConfig:
             ConfigError: there is no such metric here.
         """
         names = sorted({name for task in tasks.values() for name in METRICS[type(task)]})
-        if self.metric is not None and self.metric not in names:
+        if any(isinstance(task, Matching) for task in tasks.values()):
+            names.append("recall_at_5")  # or any other number
+        asked = self.metric and ("recall_at_5" if recall_k(self.metric) else self.metric)
+        if asked and asked not in names:
             raise ConfigError(
                 f"no task of the model is judged by {self.metric!r}; choose {' or '.join(names)}"
             )

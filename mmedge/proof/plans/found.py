@@ -153,7 +153,8 @@ class Evaluation:
             f"{row.plan}, {row.task}: {_beyond(row.drop, self.max_drop)}"
             for row in self.rows
             if self.max_drop is not None and row.present == self.whole
-            if row.drop is not None and row.drop.bound > self.max_drop
+            if row.plan != self.plans[0].plan
+            if row.drop is None or row.drop.bound > self.max_drop
         ]
 
     def to_json(self) -> Fields:
@@ -175,7 +176,9 @@ class Evaluation:
         }
 
 
-def _beyond(drop: Drop, max_drop: float) -> str:
+def _beyond(drop: Drop | None, max_drop: float) -> str:
+    if drop is None:
+        return "these clips cannot tell what it loses; give some of every kind"
     seen = (
         f"{drop.metric} drops by {drop.value:.2f} points on {drop.samples} clips, with 95 % "
         f"confidence by at most {drop.bound:.2f}; {max_drop:g} are allowed"

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from mmedge.errors import ConfigError
 from mmedge.proof.answers import Answers, EmbeddingStore
 from mmedge.proof.evaluation import tally_subset
-from mmedge.proof.paired import Drop, paired_drop
+from mmedge.proof.paired import Drop, paired_drop, paired_hits
 from mmedge.proof.plans.config import EvalConfig
 from mmedge.proof.plans.found import Row, Slice
+from mmedge.proof.recall import recall_hits, recall_k
 from mmedge.proof.subsets import presence_rows, row_name
 from mmedge.runtime.predictor import Predictor
 
@@ -129,13 +130,19 @@ class Judge:
             known = np.arange(len(prepared)) if among is None else among
         _, at, which = np.intersect1d(wanted, known, return_indices=True)
         spec = answers.predictor.manifest.tasks[task]
+        metric = self.config.metric_of(spec) if self.labelled else None
         try:
+            if metric is not None and (k := recall_k(metric)) is not None:
+                if subset is not None or among is not None:
+                    return None  # it searches all clips, with the task's two modalities
+                first, then = (recall_hits(each, task, k) for each in (reference, answers))
+                return paired_hits(first, then, metric=metric)
             return paired_drop(
                 spec,
                 reference.outputs(subset)[task][at],
                 answers.outputs(subset)[task][at],
                 truths[which] if self.labelled else None,
-                metric=self.config.metric_of(spec),
+                metric=metric,
             )
         except ConfigError:  # a metric that these samples cannot tell
             return None

@@ -16,8 +16,6 @@ from tests.proof.data.making import clip_list, wav
 
 # Left where the first number of the sounds is positive: their embeddings are 2 x + 1.
 SIGN = np.float32([[[1, 0], [0, 0]], [[1, 0], [0, 0]]])
-# Says right unless the sum of the embeddings is over 3.
-BIAS = (0.0, 3.0)
 
 
 def with_plans(
@@ -34,7 +32,10 @@ def with_plans(
         tasks: by name; ``side`` if left out.
         fields: of the plans.
     """
-    bundle = linear_bundle(2, tasks=tasks or {"side": SIDE}, weights={"side": SIGN})
+    chosen = dict(tasks or {"side": SIDE})
+    columns = chosen["side"].shape[0]
+    weights = {"side": SIGN[:, :, :columns]}
+    bundle = linear_bundle(2, tasks=chosen, weights=weights)
     plain = bundle.manifest.plans["fp32"]
     plans, files = {"fp32": plain}, dict(bundle.files)
     for name, model in heads.items():
@@ -50,6 +51,11 @@ def with_plans(
 def biased(right: float) -> bytes:
     """A head that says right unless the embeddings' sum is over this."""
     return head_graph(("ant", "bee"), {"side": SIGN}, bias=(0.0, right))
+
+
+def matching(bias: float) -> bytes:
+    """A head that says that all match whose embeddings' sum is over this."""
+    return head_graph(("ant", "bee"), {"side": SIGN[:, :, :1]}, bias=-bias)
 
 
 def clips(folder: Path, rows: int = 12, **more: Any) -> Path:

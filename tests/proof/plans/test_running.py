@@ -14,9 +14,10 @@ from mmedge.bundle import save_bundle
 from mmedge.errors import ArtefactError, ConfigError, IncompatibleError, SourceError
 from mmedge.proof.plans import EvalConfig, Evaluation, evaluate_plans
 from mmedge.runtime.backends.instructions import Cpu
-from mmedge.specs import Classification, Regression
+from mmedge.specs import Classification, Matching, Regression
+from tests.fakes import head_graph
 from tests.proof.data.making import clip_list, wav
-from tests.proof.plans.making import biased, clips, with_plans
+from tests.proof.plans.making import SIGN, biased, clips, matching, with_plans
 
 
 @pytest.fixture
@@ -164,6 +165,36 @@ def test_a_drop_is_in_the_metric_that_was_chosen(bundle: Path, data: Path) -> No
     found = evaluate_plans(EvalConfig(bundle=bundle, data=data, metric="macro_f1"))
     metrics = {row.drop.metric for row in found.rows if row.drop is not None}
     assert metrics == {"macro_f1"}
+
+
+def test_recall_is_judged_over_all_clips_with_the_two_modalities(tmp_path: Path) -> None:
+    fits = {"side": Matching(between=("ant", "bee"))}
+    # The plan likes low numbers: it finds the bee of the lowest first, and fp32 the highest.
+    low = head_graph(("ant", "bee"), {"side": -SIGN[:, :, :1]})
+    save_bundle(with_plans({"low": low}, tasks=fits), tmp_path / "low.mmedge")
+    data = clips(tmp_path / "data", labels={"side": True})
+    config = EvalConfig(bundle=tmp_path / "low.mmedge", data=data, metric="recall_at_2")
+    found = evaluate_plans(config)
+    drops = {row.present: row.drop for row in found.rows if row.plan == "low"}
+    whole = drops.pop("as given")
+    assert whole is not None
+    # Of 8 pairs each finds two, and none the same.
+    assert (whole.metric, whole.value, whole.discordant) == ("recall_at_2", 0.0, 4)
+    assert set(drops.values()) == {None}
+
+
+def test_what_the_clips_cannot_tell_is_not_taken_as_proven(tmp_path: Path) -> None:
+    fits = {"side": Matching(between=("ant", "bee"))}
+    save_bundle(with_plans({"a": matching(0.0)}, tasks=fits), tmp_path / "a.mmedge")
+    data = clips(tmp_path / "data", labels={"side": True})
+    config = EvalConfig(
+        bundle=tmp_path / "a.mmedge", data=data, metric="roc_auc", max_drop=90.0, by="speaker"
+    )
+    found = evaluate_plans(config)
+    assert found.failures == [
+        "a, side: these clips cannot tell what it loses; give some of every kind"
+    ]
+    assert [(each.value, each.drop) for each in found.slices] == [("ann", None), ("bob", None)]
 
 
 def test_temperatures_of_subsets_change_how_sure_a_plan_is_and_nothing_else(
