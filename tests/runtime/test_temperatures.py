@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 from mmedge.bundle import Bundle
 from mmedge.manifest import Manifest, parse_manifest
+from mmedge.runtime.pipeline.config import LiveConfig
+from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.temperatures import Temperatures
 from mmedge.specs import Classification, Regression
@@ -106,3 +109,17 @@ def test_a_manifest_names_temperatures_only_of_what_it_has() -> None:
 def test_a_manifest_without_temperatures_says_nothing_of_them() -> None:
     assert b"temperatures" not in linear_bundle(1).manifest.model_dump_json().encode()
     assert isinstance(with_temperatures(TABLE).manifest, Manifest)
+
+
+def test_live_it_is_the_same() -> None:
+    bundle = with_temperatures(TABLE)
+    with Pipeline(bundle, sinks=[], config=LiveConfig(heartbeat_ms=50)) as pipeline:
+        begin_ns = time.monotonic_ns() // 2_000_000 * 2_000_000 - 2_000_000
+        pipeline.push("ant", np.full(2, 0.5, np.float32), begin_ns)
+        tick = next(tick for tick in pipeline if tick.prediction.tasks)
+    with Predictor(bundle) as predictor:
+        offline = predictor.predict(ant=np.full(2, 0.5, np.float32)).tasks["side"]
+    live = tick.prediction.tasks["side"]
+    assert offline.scores["left"] == pytest.approx(logistic(2 / 0.5))
+    assert live.scores == pytest.approx(offline.scores, rel=1e-3)
+    assert live.contributions == pytest.approx(offline.contributions, abs=1e-3)
