@@ -49,6 +49,7 @@ class Watched:
         options.log_severity_level = 4
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.enable_cpu_mem_arena = False  # it would keep twice the peak
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
         tapped = b"".join([model, *(with_output(b"", name) for name in sorted(taps))])
