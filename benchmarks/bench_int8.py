@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnx import TensorProto, helper
+from onnx import TensorProto
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -37,6 +37,7 @@ from mmedge.calibration.channels import ChannelObserver
 from mmedge.calibration.graph import Graph
 from mmedge.calibration.layers import find_layers
 from mmedge.calibration.lowering import Lowered, Lowering, Range
+from mmedge.calibration.observing import Observer
 from mmedge.calibration.rewrite.cpu import lower_cpu
 from mmedge.calibration.rewrite.easing import channel_axes
 from mmedge.calibration.rewrite.integers import joined_values
@@ -204,16 +205,9 @@ def session(model: bytes, threads: int = 1) -> ort.InferenceSession:
 
 def ranges_of(model: bytes, values: list[str], feeds: Feeds) -> dict[str, Range]:
     """Extremes of values, masks and other non-finite numbers left out."""
-    watched = Graph(model).model
-    del watched.graph.output[:]
-    watched.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in values)
-    runner, found = session(watched.SerializeToString(), 2), dict.fromkeys(values, Range(0, 0))
-    for batch in batches(feeds):
-        for name, array in zip(values, runner.run(values, batch), strict=True):
-            finite = array[np.isfinite(array)]
-            low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
-            found[name] = Range(min(found[name].low, low), max(found[name].high, high))
-    return found
+    observer = Observer(model, values)
+    observer.add(feeds)
+    return {name: each.extremes for name, each in observer.histograms.items()}
 
 
 def ours(case: Case) -> tuple[Lowered, float]:

@@ -6,21 +6,18 @@ from collections.abc import Iterable, Mapping
 
 from mmedge.calibration.graph import Graph
 from mmedge.calibration.histogram import HUGE, Histogram
-from mmedge.calibration.rewrite.fp16.operators import MOVES
+from mmedge.calibration.rewrite.fp16.masks import fit_masks
+from mmedge.calibration.rewrite.fp16.origins import origins_of
+from mmedge.calibration.rewrite.fp16.typed import types_of
 from mmedge.calibration.watching import Watched
 from mmedge.runtime.backends import Arrays
 
 __all__ = ["MASKED", "Observer", "left_out"]
 
 MASKED = -5000.0
-"""What reaches down to here and feeds a softmax is a mask.
-
-Softmax gives exactly 0 in float32 for what lies 104 below the largest of its row; scores are
-within hundreds, and masks from -1e4 on (-1e9, float32's minimum), plus a score.
-"""
-
-_SOFTMAX = ("Softmax", "LogSoftmax")
-_THROUGH = MOVES | {"Add", "Cast", "Clip", "Div", "Max", "Min", "Mul", "Neg", "Sub"}
+"""What reaches down to here is a mask, where one is on its way to a softmax: a constant below
+-16,376 or so plus a score. Softmax gives exactly 0 in float32 for what lies 104 below its row's
+largest."""
 
 
 class Observer:
@@ -36,12 +33,12 @@ class Observer:
 
     Raises:
         ConfigError: the graph has no such value.
-        ArtefactError: no ONNX file, or the graph cannot be run.
+        ArtefactError: no ONNX file, or its types cannot be inferred, or it cannot be run.
     """
 
     def __init__(self, model: bytes, values: Iterable[str], *, threads: int | None = None) -> None:
         self._watched = Watched(model, values, threads=threads)
-        masked = _before_softmax(Graph(model))
+        masked = _mask_values(model)
         self.histograms: Mapping[str, Histogram] = {
             name: Histogram(mask_below=MASKED if name in masked else -HUGE)
             for name in self._watched.values
@@ -75,14 +72,10 @@ def left_out(histograms: Mapping[str, Histogram]) -> dict[str, str]:
     return found
 
 
-def _before_softmax(graph: Graph) -> frozenset[str]:
-    """Values that go into a softmax through additions, choices and moves alone."""
-    found: set[str] = set()
-    waiting = [node.input[0] for node in graph.nodes if node.op_type in _SOFTMAX]
-    while waiting:
-        name = waiting.pop()
-        node = graph.producers.get(name)
-        if name not in found and node is not None and node.op_type in _THROUGH:
-            found.add(name)
-            waiting.extend(node.input)
-    return frozenset(found)
+def _mask_values(model: bytes) -> frozenset[str]:
+    """Values between a constant that masks and the softmax that it masks."""
+    graph = Graph(model)
+    if not any(node.op_type == "Softmax" for node in graph.nodes):
+        return frozenset()
+    graph.sort()
+    return fit_masks(graph, origins_of(graph, types_of(graph)))  # this copy is thrown away

@@ -1,4 +1,4 @@
-"""Where the values of a graph lie on some inputs: it is run with all of them as outputs."""
+"""Where the values of a graph lie on some inputs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from mmedge.calibration.lowering import Range
+from mmedge.calibration.observing import Observer
 from mmedge.calibration.rewrite.fp16 import values_to_observe
 
 Feeds = Mapping[str, NDArray[Any]]
@@ -27,29 +28,10 @@ def session(model: bytes) -> Any:
 
 def observe(model: bytes, *feeds: Feeds) -> dict[str, Range]:
     """Finite extremes of every value that `lower_fp16` asks for; masks left out."""
-    wanted = values_to_observe(model)
-    file = onnx.load_from_string(model)
-    inputs = {each.name for each in file.graph.input}
-    made = [name for name in wanted if name not in inputs]
-    del file.graph.output[:]
-    file.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in made)
-    runner = session(file.SerializeToString())
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in wanted}
+    observer = Observer(model, values_to_observe(model))
     for each in feeds:
-        for name, array in {**each, **dict(zip(made, runner.run(made, each), strict=True))}.items():
-            if name in parts:
-                parts[name].append(np.ravel(array).astype(np.float64))
-    return {name: _range(np.concatenate(arrays)) for name, arrays in parts.items()}
-
-
-def _range(values: NDArray[np.float64]) -> Range:
-    values = values[np.isfinite(values) & (np.abs(values) < 1e30)]
-    parts = np.abs(values[values != 0])
-    return Range(
-        float(values.min(initial=0)),
-        float(values.max(initial=0)),
-        float(parts.min()) if parts.size else 0.0,
-    )
+        observer.add(each)
+    return {name: each.extremes for name, each in observer.histograms.items()}
 
 
 def drawn(model: bytes, batch: int) -> dict[str, NDArray[Any]]:

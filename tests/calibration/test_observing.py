@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import TensorProto, helper
 
 from mmedge.calibration.lowering import Range
 from mmedge.calibration.observing import Observer, left_out
@@ -88,29 +88,37 @@ def test_with_nothing_but_inputs_to_see_nothing_is_run() -> None:
     assert observer.histograms["samples"].total == SAMPLES.size
 
 
-def attention(masked: float) -> bytes:
-    """Scores of 4 tokens, of which a mask leaves some out, as transformers export it."""
+def attention(masked: float, *, chosen: bool = False) -> bytes:
+    """Scores of 4 tokens, of which a mask leaves some out, added or chosen."""
+    added = [
+        node("Cast", ["presence"], ["mask"], name="mask", to=TensorProto.FLOAT),
+        node("Sub", ["one", "mask"], ["absent"], name="absent"),
+        node("Mul", ["absent", "masked"], ["bias"], name="bias"),
+        node("Add", ["scores", "bias"], ["biased"], name="biased"),
+    ]
+    where = [node("Where", ["presence", "scores", "masked"], ["biased"], name="biased")]
     return onnx_model(
         [
-            node("Sub", ["one", "mask"], ["absent"], name="absent"),
-            node("Mul", ["absent", "masked"], ["bias"], name="bias"),
             node("Transpose", ["tokens"], ["turned"], name="turned", perm=[0, 2, 1]),
             node("MatMul", ["tokens", "turned"], ["scores"], name="scores"),
-            node("Add", ["scores", "bias"], ["biased"], name="biased"),
+            *(where if chosen else added),
             node("Softmax", ["biased"], ["embedding"], name="softmax", axis=-1),
         ],
-        {"tokens": ["batch", 4, 8], "mask": ["batch", 1, 4]},
+        {"tokens": ["batch", 4, 8], "presence": ["batch", 1, 4]},
         {"embedding": ["batch", 4, 4]},
         {"one": np.float32(1), "masked": np.float32(masked)},
     )
 
 
-@pytest.mark.parametrize("masked", [float(np.finfo(np.float32).min), -1e9, -1e4])
+TOKENS = draw.normal(size=(3, 4, 8)).astype(np.float32)
+PRESENCE = np.array([[[1, 1, 1, 1]], [[1, 1, 0, 0]], [[0, 0, 0, 0]]], bool)
+LOWEST = float(np.finfo(np.float32).min)
+
+
+@pytest.mark.parametrize("masked", [LOWEST, -1e9, -65504.0])
 def test_masks_before_a_softmax_are_no_data(masked: float) -> None:
     observer = Observer(attention(masked), ("bias", "scores", "biased", "embedding"))
-    tokens = draw.normal(size=(3, 4, 8)).astype(np.float32)
-    mask = np.float32([[[1, 1, 1, 1]], [[1, 1, 0, 0]], [[0, 0, 0, 0]]])
-    observer.add({"tokens": tokens, "mask": mask})
+    observer.add({"tokens": TOKENS, "presence": PRESENCE})
     seen = observer.histograms
     assert (seen["bias"].masks, seen["biased"].masks, seen["scores"].masks) == (6, 24, 0)
     assert seen["bias"].extremes == Range(0, 0)
@@ -121,6 +129,29 @@ def test_masks_before_a_softmax_are_no_data(masked: float) -> None:
     }
 
 
+@pytest.mark.parametrize("masked", [LOWEST, -1e9])
+def test_masks_that_are_chosen_are_no_data_either(masked: float) -> None:
+    observer = Observer(attention(masked, chosen=True), ("biased",))
+    observer.add({"tokens": TOKENS, "presence": PRESENCE})
+    assert left_out(observer.histograms) == {"biased": "24 masks of 48 numbers"}
+    assert observer.histograms["biased"].minimum > -100
+
+
+def test_data_that_is_scaled_by_a_large_negative_number_is_no_mask() -> None:
+    model = onnx_model(
+        [
+            node("Mul", ["samples", "steep"], ["scaled"], name="scaled"),
+            node("Softmax", ["scaled"], ["embedding"], name="softmax", axis=-1),
+        ],
+        {"samples": ["batch", 4]},
+        {"embedding": ["batch", 4]},
+        {"steep": np.float32(-1e6)},
+    )
+    observer = Observer(model, ("scaled",))
+    observer.add({"samples": np.float32([[1, 2, 0, 0]])})
+    assert observer.histograms["scaled"].minimum == -2e6
+
+
 def test_a_number_like_a_mask_is_data_where_no_softmax_follows() -> None:
     observer = Observer(MODEL, ("samples",))
     observer.add({"samples": np.full((1, 6, 32), -32_768, np.float32)})
@@ -129,14 +160,11 @@ def test_a_number_like_a_mask_is_data_where_no_softmax_follows() -> None:
 
 def test_nan_is_seen_where_it_begins() -> None:
     """Minus infinity masks everything: the softmax of nothing is no number."""
-    model = attention(-np.inf)
-    observer = Observer(model, ("bias", "biased", "embedding"))
-    tokens = draw.normal(size=(2, 4, 8)).astype(np.float32)
-    observer.add({"tokens": tokens, "mask": np.float32([[[0, 0, 0, 0]], [[0, 0, 0, 0]]])})
+    observer = Observer(attention(-np.inf, chosen=True), ("scores", "biased", "embedding"))
+    observer.add({"tokens": TOKENS[2:], "presence": PRESENCE[2:]})
     assert left_out(observer.histograms) == {
-        "bias": "8 infinite of 8 numbers",
-        "biased": "32 infinite of 32 numbers",
-        "embedding": "32 NaN of 32 numbers",
+        "biased": "16 infinite of 16 numbers",
+        "embedding": "16 NaN of 16 numbers",
     }
     assert observer.histograms["embedding"].extremes == Range(0, 0)
 

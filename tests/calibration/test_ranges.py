@@ -133,9 +133,12 @@ def test_entropy_diverges_no_more_than_the_same_written_down_slowly(
     histogram = histogram_of(values)
     width, all_bins = histogram.width, math.ceil(histogram.extremes.largest / histogram.width)
     seen = find_range(histogram, "entropy", symmetric=symmetric, levels=levels)
-    slow = [slow_entropy(values, width, each, symmetric) for each in range(all_bins, 256, -1)]
+    slow = [
+        slow_entropy(values, width, each, symmetric)
+        for each in range(all_bins, 256, -(1 if symmetric else 4))
+    ]
     chosen = slow_entropy(values, width, math.ceil(seen.largest / width), symmetric)
-    assert sum(map(math.isfinite, slow)) >= 10
+    assert sum(map(math.isfinite, slow)) >= 5
     assert chosen <= min(slow) + 1e-9
 
 
