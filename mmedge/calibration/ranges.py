@@ -62,8 +62,8 @@ def find_range(histogram: Histogram, method: Method, *, symmetric: bool, levels:
 def _percentile(histogram: Histogram, symmetric: bool, levels: int) -> float:
     """Clip the largest few.
 
-    Wu et al. 2020, "Integer quantization for deep learning inference", section 4.1;
-    McKinstry et al. 2019, "Discovering low-precision networks", section 3.2.
+    Wu et al. 2020, "Integer quantization for deep learning inference";
+    McKinstry et al. 2019, "Discovering low-precision networks close to full-precision networks".
     """
     counts = histogram.magnitudes().cumsum()
     return float(np.searchsorted(counts, counts[-1] * (PERCENT / 100)) + 1)
