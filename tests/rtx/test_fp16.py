@@ -11,14 +11,14 @@ pytest.importorskip(
     "tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install 'mmedge[rtx]'"
 )
 
-from mmedge.bundle import open_bundle  # noqa: E402
-from mmedge.calibration.graph import Graph  # noqa: E402
-from mmedge.calibration.layers import RECURRENT, find_layers  # noqa: E402
-from mmedge.calibration.lowering import Lowering  # noqa: E402
-from mmedge.calibration.rewrite.fp16 import lower_fp16  # noqa: E402
-from mmedge.calibration.rewrite.tensorrt import lower_tensorrt  # noqa: E402
-from tests.calibration.observed import cosine, drawn, observe, session  # noqa: E402
-from tests.rtx.test_compile import DEMO, GRAPHS, check, graph_of, kept_graphs  # noqa: E402
+from mmedge.bundle import open_bundle
+from mmedge.calibration.graph import Graph
+from mmedge.calibration.layers import RECURRENT, find_layers
+from mmedge.calibration.lowering import Lowering
+from mmedge.calibration.rewrite.fp16 import lower_fp16
+from mmedge.calibration.rewrite.tensorrt import lower_tensorrt
+from tests.calibration.observed import cosine, drawn, observe, session
+from tests.rtx.test_compile import DEMO, GRAPHS, check, graph_of, kept_graphs
 
 pytestmark = [pytest.mark.rtx, pytest.mark.timeout(300)]
 
