@@ -179,7 +179,11 @@ def test_a_skip_branch_comes_as_int8_around_the_convolution() -> None:
     assert sorted(adds.inputs) == ["Float", "Int8"]
 
 
-@pytest.mark.parametrize("graph", kept_graphs())
+ENCODERS = [each for each in kept_graphs() if not each.values[0].name.startswith("fusion-")]
+"""Heads are not lowered: they are small, and what they decide is what counts."""
+
+
+@pytest.mark.parametrize("graph", ENCODERS)
 def test_whatever_the_other_tests_exported_computes_in_int8_what_it_lists(graph: Path) -> None:
     model = graph.read_bytes()
     lowered = plan(model, names_of(model))
