@@ -1,10 +1,15 @@
 """Calibration: a bundle and labelled samples in, plans of lower precision out, or a refusal.
 
-The way of the data: samples (`mmedge.proof.data`) -> `observing` (histograms of activations)
--> `ranges` (thresholds) -> `rewrite` (Q/DQ nodes and FP16 types, by target) -> `search` (which
-layers, on accuracy through the fused model) -> `report`.
+The way of the data: samples (`mmedge.proof.data`) -> `material` (made easier to round, values
+watched) -> `ranges` (thresholds) -> `rewrite` (Q/DQ nodes and FP16 types, by target) ->
+`targeting` and `search` (which layers, on accuracy through the fused model) -> `finishing`
+(a plan) -> `calibrator` (the bundle).
 """
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from mmedge.calibration.calibrator import calibrate
+from mmedge.calibration.config import CalibrateConfig
+from mmedge.calibration.outcome import Calibration, Outcome
+
+__all__ = ["CalibrateConfig", "Calibration", "Outcome", "calibrate"]

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, cast
 import typer
 import typer.core
 
+from mmedge.cli.calibration import calibrate
 from mmedge.cli.evaluation import evaluate
 from mmedge.cli.live import devices, record, serve
 from mmedge.cli.options import (
@@ -245,7 +246,7 @@ def predict(
 
 
 app.command("eval")(evaluate)
-for command in (gallery, search, serve, record, devices):
+for command in (calibrate, gallery, search, serve, record, devices):
     app.command()(command)
 
 

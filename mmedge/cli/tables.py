@@ -11,11 +11,13 @@ from rich.table import Table
 from mmedge.views import results
 
 if TYPE_CHECKING:
+    from mmedge.calibration import Calibration
     from mmedge.proof.paired import Drop
     from mmedge.proof.plans import Evaluation, PlanFound, Row
 
-__all__ = ["show_evaluation"]
+__all__ = ["show_calibration", "show_evaluation"]
 
+_PARTS = {"ranges": "observe", "search": "choose by", "report": "prove on"}
 MANY = 20
 """Slices, or classes, that are shown; JSON has all."""
 WORDS = {
@@ -165,3 +167,39 @@ def _drop(drop: Drop | None, limit: float | None) -> tuple[str, str]:
         over = limit is not None and value > limit
         cells.append(f"[red]{value:.2f}[/]" if over else f"{value:.2f}")
     return cells[0], cells[1]
+
+
+def show_calibration(found: Calibration) -> None:
+    """Print what was found for each target."""
+    parts = ", ".join(f"{count} to {_PARTS[name]}" for name, count in found.samples.items())
+    results().print(f"samples: {parts}", highlight=False)
+    table = _table(
+        f"plans: drops are points, at most {found.max_drop:g} allowed",
+        ("target", "plan"),
+        ("INT8 share", "drop", "at most", "unseen", "fp32's time", "size"),
+    )
+    for each in found.outcomes:
+        trial, seen = each.searched, each.reported
+        table.add_row(
+            each.target,
+            each.plan or "none",
+            "" if trial is None else f"{trial.share:.0%}",
+            "" if trial is None else f"{trial.worst_value:.2f}",
+            "" if trial is None else f"{trial.worst_bound:.2f}",
+            "" if seen is None else f"{seen.worst_value:.2f}",
+            "" if each.ratio is None else f"{each.ratio:.2f}",
+            f"{each.bytes / 2**20:.1f} MiB" if each.bytes else "",
+        )
+    results().print(table)
+    for each in found.outcomes:
+        results().print(f"{each.target}: {each.verdict}", highlight=False, soft_wrap=True)
+        if each.waived:
+            results().print(f"not proven: {each.waived}", highlight=False, soft_wrap=True)
+    for line in found.skipped[:MANY]:
+        results().print(f"skipped: {escape(line)}", highlight=False)
+    if not found.labelled:
+        results().print(
+            "The samples have no labels: a drop is how often a plan answers otherwise than fp32, "
+            "and says nothing of right or wrong.",
+            highlight=False,
+        )

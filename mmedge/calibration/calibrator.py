@@ -1,0 +1,204 @@
+"""From a bundle and samples to a bundle with plans, or to a refusal that ships nothing."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mmedge.bundle import Bundle, check_target, file_ref, open_bundle, save_bundle
+from mmedge.calibration.candidate import Workshop, with_plans
+from mmedge.calibration.config import CalibrateConfig, Target
+from mmedge.calibration.finishing import Finished, finish
+from mmedge.calibration.material import Material, prepare_material
+from mmedge.calibration.outcome import Calibration
+from mmedge.calibration.targeting import Say, TargetSearch
+from mmedge.calibration.trial import Judge
+from mmedge.errors import ConfigError, ProofError
+from mmedge.manifest import Plan
+from mmedge.proof.data import (
+    Prepared,
+    Split,
+    prepare_samples,
+    read_samples,
+    refuse_unfit,
+    split,
+)
+from mmedge.proof.data.splitting import PARTS
+from mmedge.runtime.backends import Arrays
+from mmedge.runtime.backends.instructions import this_cpu
+from mmedge.runtime.predictor import Predictor
+
+__all__ = ["calibrate"]
+
+OBSERVED = 8
+"""Inputs run at a time while ranges are observed: what memory they take is flat."""
+FEW = 64
+"""Samples of the search part on which single layers are judged."""
+
+
+def calibrate(config: CalibrateConfig, say: Say = lambda _: None) -> Calibration:
+    """Make the plans of lower precision that keep a bundle's accuracy.
+
+    Nothing is written but at the end, whole: an interrupted calibration leaves the bundle as
+    it was.
+
+    Args:
+        config: what to do.
+        say: told what is under way.
+
+    Raises:
+        ConfigError: data that does not suffice, or plans that are there already.
+        SourceError: data that cannot be read.
+        ProofError: no plan is proven to stay within the allowed drop.
+        ResourceError: the disk is full.
+    """
+    bundle = open_bundle(config.bundle)
+    check_target(config.bundle, replace=True)
+    _refuse_again(bundle, config)
+    with tempfile.TemporaryDirectory(prefix="mmedge-calibrate-") as scratch:
+        found = _calibrate(bundle, config, Path(scratch), say)
+    if found.bundle is not bundle:
+        say("write")
+        found = replace(found, bundle=save_bundle(found.bundle, config.bundle, replace=True))
+    return found
+
+
+def _refuse_again(bundle: Bundle, config: CalibrateConfig) -> None:
+    """Refuse to replace plans that nobody asked to replace."""
+    there = [name for name, plan in bundle.manifest.plans.items() if plan.target in config.targets]
+    if there and not config.replace:
+        raise ConfigError(
+            f"{config.bundle} has the plan {there[0]!r} already; add --force to replace it"
+        )
+
+
+def _calibrate(bundle: Bundle, config: CalibrateConfig, scratch: Path, say: Say) -> Calibration:
+    with Predictor(bundle, plan="fp32") as predictor:
+        prepared = _samples(predictor, config, scratch, say)
+        parts = split(prepared.groups)
+        ranges = prepared.take(parts.ranges)
+        refuse_unfit(ranges, bundle.manifest)
+        finished = []
+        judges = _judges(bundle, prepared, parts, scratch, config)
+        deadline_ns = time.monotonic_ns() + int(config.minutes * 60e9)
+        for target in config.targets:
+            materials = _materials(predictor, ranges, target, say)
+            search = TargetSearch(
+                workshop=Workshop(bundle, target, materials),
+                judge=judges["search"],
+                few=judges["few"],
+                config=config,
+                late=lambda: time.monotonic_ns() > deadline_ns,
+                say=say,
+            )
+            finished.append(finish(search, search.run(), judges["report"]))
+    return _collect(bundle, config, finished, prepared, parts)
+
+
+def _samples(predictor: Predictor, config: CalibrateConfig, scratch: Path, say: Say) -> Prepared:
+    """Read and prepare the samples, and refuse what says too little."""
+    say("samples")
+    samples = read_samples(config.data, predictor.manifest, split_by=config.split_by)
+    prepared = prepare_samples(samples, predictor.prepare, predictor.manifest, scratch / "samples")
+    refuse_unfit(prepared, predictor.manifest)
+    return prepared
+
+
+def _materials(
+    predictor: Predictor, part: Prepared, target: Target, say: Say
+) -> dict[str, Material]:
+    """Watch every encoder on the range samples."""
+    graphs = predictor.manifest.plans["fp32"].graphs
+    materials = {}
+    for name in predictor.manifest.presence:
+        say(f"{target}: ranges of {name!r} from {part.unique(name)} inputs")
+        model = predictor.bundle.read(graphs[name])
+        materials[name] = prepare_material(
+            name, model, partial(_feeds, predictor, part, name), target
+        )
+    return materials
+
+
+def _feeds(predictor: Predictor, part: Prepared, name: str) -> Iterator[Arrays]:
+    """Walk through a modality's inputs; the state of an encoder that remembers goes along."""
+    for rows, windows in part.walks(name, None, OBSERVED):
+        state = predictor.stream(name, len(rows))
+        for window in windows:
+            yield {**window, **state.feeds(name, len(rows))}
+            if state:
+                predictor.encode(name, window, state=state)
+
+
+def _judges(
+    bundle: Bundle, prepared: Prepared, parts: Split, scratch: Path, config: CalibrateConfig
+) -> dict[str, Judge]:
+    """Make a judge of the search part, of a few of it, and of the report part."""
+    search = parts.search
+    few = search[np.unique(np.linspace(0, len(search) - 1, min(FEW, len(search))).astype(int))]
+    judges = {}
+    for name, rows in {"search": search, "few": few, "report": parts.report}.items():
+        folder = scratch / name
+        folder.mkdir()
+        judges[name] = Judge(bundle, prepared.take(rows), folder, config)
+    return judges
+
+
+def _collect(
+    bundle: Bundle,
+    config: CalibrateConfig,
+    finished: Sequence[Finished],
+    prepared: Prepared,
+    parts: Split,
+) -> Calibration:
+    """Put the plans into the bundle, or refuse where accuracy left none."""
+    plans = {
+        name: plan
+        for name, plan in bundle.manifest.plans.items()
+        if plan.target not in config.targets
+    }
+    files: dict[str, bytes] = {}
+    for each in finished:
+        if each.plan is not None and each.outcome.plan is not None:
+            plans[each.outcome.plan] = each.plan
+            files |= each.files
+    if not files and any(each.failed for each in finished):
+        raise ProofError("\n".join(f"{e.outcome.target}: {e.outcome.verdict}" for e in finished))
+    rows = {name: getattr(parts, name) for name in PARTS}
+    found = Calibration(
+        bundle=bundle,
+        outcomes=tuple(each.outcome for each in finished),
+        samples={name: len(each) for name, each in rows.items()},
+        groups={name: len(parts.digests[name]) for name in PARTS},
+        skipped=tuple(prepared.skipped),
+        labelled=any(len(prepared.truths(task)[0]) for task in bundle.manifest.tasks),
+        machine=this_cpu().name,
+        max_drop=config.max_drop,
+    )
+    if not files:
+        return found
+    return replace(found, bundle=_with_reports(bundle, plans, files, found, parts))
+
+
+def _with_reports(
+    bundle: Bundle,
+    plans: Mapping[str, Plan],
+    files: Mapping[str, bytes],
+    found: Calibration,
+    parts: Split,
+) -> Bundle:
+    """Give the bundle with its new plans, the split and what was found."""
+    texts = {
+        "split": json.dumps(parts.to_json()).encode(),
+        "calibration": json.dumps(found.to_json(), indent=1).encode(),
+    }
+    refs = {name: file_ref(name, ".json", data) for name, data in texts.items()}
+    made = with_plans(bundle, plans, {**files, **{refs[n].name: d for n, d in texts.items()}})
+    manifest = made.manifest.model_copy(update={"reports": {**made.manifest.reports, **refs}})
+    return Bundle.in_memory(manifest, made.files)

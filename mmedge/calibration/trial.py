@@ -1,0 +1,205 @@
+"""Trials: a candidate is run on samples that its ranges were not made from, beside float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmedge.bundle import Bundle
+from mmedge.calibration.candidate import CANDIDATE, Candidate
+from mmedge.calibration.config import CalibrateConfig
+from mmedge.proof.answers import Answers, EmbeddingStore
+from mmedge.proof.data import Prepared
+from mmedge.proof.paired import Drop, paired_drop
+from mmedge.proof.subsets import presence_rows, row_name
+from mmedge.proof.temperatures import fit_temperatures
+from mmedge.runtime.predictor import Predictor
+from mmedge.specs import Classification, Task
+
+__all__ = ["Judge", "Trial"]
+
+Array = NDArray[np.generic]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What a candidate loses against float32 on the same samples.
+
+    Attributes:
+        candidate: what was tried.
+        drops: task -> what its metric loses with everything present that a sample has.
+        subsets: subset of modalities -> task -> the same with only those present; without
+            bounds, which are for what is promised.
+        int8: modality -> layers in INT8.
+        share: of the encoders' multiply-accumulates that are INT8, 0..1.
+        max_drop: points that ``drops`` may have in their bounds; ``subsets`` may have twice
+            as many in their values.
+        proven: whether the bounds count, not only the values.
+    """
+
+    candidate: Candidate
+    drops: Mapping[str, Drop]
+    subsets: Mapping[str, Mapping[str, float]]
+    int8: Mapping[str, tuple[str, ...]]
+    share: float
+    max_drop: float
+    proven: bool = True
+
+    @property
+    def worst_bound(self) -> float:
+        """The largest upper bound of a task's drop, in points."""
+        return max(drop.bound for drop in self.drops.values())
+
+    @property
+    def worst_value(self) -> float:
+        """The largest drop of a task, in points."""
+        return max(drop.value for drop in self.drops.values())
+
+    @property
+    def worst_subset(self) -> float:
+        """The largest drop of a task in any subset, in points."""
+        return max((v for each in self.subsets.values() for v in each.values()), default=0.0)
+
+    @property
+    def within(self) -> bool:
+        """Whether the drops that were seen are within the limits, proven or not."""
+        return self.worst_value <= self.max_drop and self.worst_subset <= 2 * self.max_drop
+
+    @property
+    def refuted(self) -> bool:
+        """Whether a drop is surely beyond the limit, not only unproven.
+
+        As far as the bound lies above what was seen, so far may the truth lie below.
+        """
+        return any(2 * d.value - d.bound > self.max_drop for d in self.drops.values())
+
+    @property
+    def passed(self) -> bool:
+        """Whether the drops are within the limits, and proven to be if that is asked for."""
+        return self.within and (not self.proven or self.worst_bound <= self.max_drop)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain types."""
+        return {
+            "passed": self.passed,
+            "int8_share": round(self.share, 4),
+            "drops": {task: drop.to_json() for task, drop in self.drops.items()},
+            "subsets": {
+                name: {task: round(value, 4) for task, value in each.items()}
+                for name, each in self.subsets.items()
+            },
+        }
+
+
+class Judge:
+    """Tries candidates on one part of the samples; float32 answers once.
+
+    Args:
+        bundle: with the plan ``fp32``.
+        prepared: the samples.
+        folder: for embeddings; the caller removes it.
+        config: the limit and the metric.
+    """
+
+    def __init__(
+        self, bundle: Bundle, prepared: Prepared, folder: Path, config: CalibrateConfig
+    ) -> None:
+        self._config = config
+        self.prepared = prepared
+        self._store = EmbeddingStore(prepared, folder)
+        self._tasks = bundle.manifest.tasks
+        self.labelled = any(len(prepared.truths(name)[0]) for name in self._tasks)
+        self._subsets = {
+            row_name(bundle.manifest.presence, row): row
+            for row in presence_rows(bundle.manifest.presence)[1:-1]
+        }
+        with Predictor(bundle, plan="fp32") as predictor:
+            self.reference = Answers(predictor, self._store)
+            for row in (None, *self._subsets.values()):
+                self.reference.outputs(row)
+
+    def answers(
+        self, bundle: Bundle, *, subsets: bool = True
+    ) -> tuple[dict[str, Array], dict[str, dict[str, Array]]]:
+        """Run the candidate plan of a bundle.
+
+        Returns:
+            task -> outputs with everything present; subset -> the same with only that.
+        """
+        with Predictor(bundle, plan=CANDIDATE) as predictor:
+            answers = Answers(predictor, self._store)
+            whole = answers.outputs()
+            rows = self._subsets if subsets else {}
+            parts = {name: answers.outputs(row) for name, row in rows.items()}
+            self._store.forget(predictor)
+        return whole, parts
+
+    def judge(self, bundle: Bundle, candidate: Candidate, share: float) -> Trial:
+        """Try the candidate plan of a bundle."""
+        whole, parts = self.answers(bundle)
+        return Trial(
+            candidate=candidate,
+            drops=self._drops(whole, None),
+            subsets={
+                name: {task: drop.value for task, drop in self._drops(outputs, name).items()}
+                for name, outputs in parts.items()
+            },
+            int8=bundle.manifest.plans[CANDIDATE].int8,
+            share=share,
+            max_drop=self._config.max_drop,
+            proven=not self._config.accept_unproven,
+        )
+
+    def _drops(self, outputs: Mapping[str, Array], subset: str | None) -> dict[str, Drop]:
+        """Compare task by task: on the samples that have a label, or on all if none has."""
+        row = None if subset is None else self._subsets[subset]
+        rows, reference = self.reference.rows(row), self.reference.outputs(row)
+        drops = {}
+        for name, task in self._tasks.items():
+            known, truths = self.prepared.truths(name)
+            chosen, at, which = np.intersect1d(rows, known, return_indices=True)
+            if not self.labelled:
+                chosen, at = rows, np.arange(len(rows))
+            if len(chosen):
+                drops[name] = paired_drop(
+                    task,
+                    reference[name][at],
+                    outputs[name][at],
+                    truths[which] if self.labelled else None,
+                    metric=self._metric(task),
+                    seed=self._config.seed,
+                )
+        return drops
+
+    def _metric(self, task: Task) -> str | None:
+        return self._config.metric if isinstance(task, Classification) else None
+
+    def temperatures(self, bundle: Bundle) -> dict[str, dict[str, float]]:
+        """Fit how sure the candidate plan is, task by task and subset by subset.
+
+        Returns:
+            task -> subset -> temperature, as a plan keeps them; without labels nothing.
+        """
+        whole, parts = self.answers(bundle)
+        full = np.ones(len(bundle.manifest.presence), bool)
+        everything = "+".join(bundle.manifest.presence)
+        rows = {everything: full, **self._subsets}
+        outputs = {everything: whole, **parts}
+        found = {}
+        for name, task in self._tasks.items():
+            if isinstance(task, Classification) and len(self.prepared.truths(name)[0]):
+                answers = {}
+                for subset, row in rows.items():
+                    # What has less than everything is among the whole, but not of this subset.
+                    among = self.reference.rows(None if subset == everything else row)
+                    having = (self.prepared.presence | ~row).all(axis=1)
+                    known, truths = self.prepared.truths(name, np.flatnonzero(having))
+                    _, at, which = np.intersect1d(among, known, return_indices=True)
+                    answers[subset] = (outputs[subset][name][at], truths[which])
+                found[name] = fit_temperatures(task, answers)
+        return found

@@ -1,0 +1,77 @@
+"""``mmedge calibrate``: plans of lower precision, or a refusal."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, cast, get_args
+
+import typer
+
+from mmedge.cli.options import BundleArg, ForceOpt, JsonOpt
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    bundle: BundleArg,
+    data: Annotated[
+        str,
+        typer.Option(
+            help="Labelled samples: a list of clips (JSON lines), a folder, a recording, or "
+            "FILE.py:FUNCTION."
+        ),
+    ],
+    max_drop: Annotated[
+        float, typer.Option(help="Points of the task's metric that a plan may lose.")
+    ] = 0.5,
+    target: Annotated[
+        list[str] | None, typer.Option(help="'tensorrt' or 'cpu'; repeat it. Both if left out.")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="'auto', or what is accepted only: 'int8', 'fp16' or 'mixed'.")
+    ] = "auto",
+    metric: Annotated[
+        str, typer.Option(help="What a classification is judged by: 'accuracy' or 'macro_f1'.")
+    ] = "accuracy",
+    split_by: Annotated[
+        str | None, typer.Option(help="Column whose values are never split between the parts.")
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="How long the search may take.")] = 30.0,
+    accept_unproven: Annotated[
+        bool,
+        typer.Option(
+            "--accept-unproven",
+            help="Ship a plan within the limit that too few samples prove; the bundle says so.",
+        ),
+    ] = False,
+    force: ForceOpt = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Lower a bundle to INT8 and FP16 as far as its accuracy on your clips allows, proven.
+
+    Example: [bold]mmedge calibrate guard.mmedge --data clips.jsonl --max-drop 0.5[/]
+    """
+    from mmedge import views
+    from mmedge.calibration import CalibrateConfig
+    from mmedge.calibration import calibrate as run
+    from mmedge.calibration.config import Metric, Precision, Target
+    from mmedge.cli.tables import show_calibration
+
+    config = CalibrateConfig(
+        bundle=bundle,
+        data=data,
+        max_drop=max_drop,
+        targets=cast("tuple[Target, ...]", tuple(target or get_args(Target))),
+        precision=cast("Precision", precision),  # checked there
+        metric=cast("Metric", metric),
+        split_by=split_by,
+        minutes=minutes,
+        accept_unproven=accept_unproven,
+        replace=force,
+    )
+    with views.progress() as on_stage:
+        found = run(config, on_stage)
+    if as_json:
+        typer.echo(json.dumps(found.to_json()))
+    else:
+        show_calibration(found)

@@ -1,0 +1,204 @@
+"""The whole calibration on the demo, in the default tests: no torch, no GPU."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mmedge import open_bundle
+from mmedge.calibration import CalibrateConfig, Calibration, calibrate
+from mmedge.errors import ConfigError, ProofError
+from mmedge.proof import verify
+from tests.calibration.pairs import write_pairs
+
+DEMO = Path(__file__).resolve().parents[2] / "mmedge/demo/digits.mmedge"
+
+
+def copy_of_demo(folder: Path) -> Path:
+    return Path(shutil.copytree(DEMO, folder / "digits.mmedge"))
+
+
+def content(bundle: Path) -> dict[str, bytes]:
+    return {each.name: each.read_bytes() for each in bundle.iterdir() if each.name != ".lock"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pairs(tmp_path_factory.mktemp("pairs") / "pairs.jsonl")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory, data: Path) -> CalibrateConfig:
+    bundle = copy_of_demo(tmp_path_factory.mktemp("demo"))
+    # All layers, whatever a busy machine makes of their latency.
+    return CalibrateConfig(bundle=bundle, data=data, max_drop=2.0, precision="int8")
+
+
+@pytest.fixture(scope="module")
+def found(config: CalibrateConfig) -> Calibration:
+    return calibrate(config)
+
+
+def test_both_targets_get_a_plan_that_is_nearly_all_int8_and_proven(found: Calibration) -> None:
+    assert [outcome.plan for outcome in found.outcomes] == ["int8_tensorrt", "int8_cpu"]
+    for outcome in found.outcomes:
+        assert outcome.searched is not None
+        assert outcome.searched.share >= 0.8
+        assert outcome.searched.worst_bound <= 2.0
+        assert outcome.waived == ""
+
+
+def test_the_bundle_on_disk_holds_the_plans_and_verifies_in_each(
+    config: CalibrateConfig, found: Calibration
+) -> None:
+    bundle = open_bundle(config.bundle)
+    assert list(bundle.manifest.plans) == ["fp32", "int8_tensorrt", "int8_cpu"]
+    assert bundle.digest == found.bundle.digest
+    for plan in ("int8_tensorrt", "int8_cpu"):
+        assert verify(bundle, plan=plan).passed
+    assert bundle.manifest.plans["int8_tensorrt"].target == "tensorrt"
+    assert bundle.manifest.plans["int8_cpu"].instructions == ()
+
+
+def test_what_fp32_computes_is_left_to_the_byte(
+    config: CalibrateConfig, found: Calibration
+) -> None:
+    del found
+    before, after = (open_bundle(each).manifest for each in (DEMO, config.bundle))
+    assert before.plans["fp32"] == after.plans["fp32"]
+    assert before.graphs == after.graphs
+    assert before.golden == after.golden
+
+
+def test_the_head_and_what_has_no_products_are_not_lowered(found: Calibration) -> None:
+    plans = found.bundle.manifest.plans
+    assert plans["int8_cpu"].graphs["fusion"] == plans["fp32"].graphs["fusion"]
+    assert plans["int8_tensorrt"].graphs["fusion"] == plans["fp32"].graphs["fusion"]
+    assert plans["int8_cpu"].graphs["hint"] == plans["fp32"].graphs["hint"]
+    assert set(plans["int8_cpu"].int8) == {"camera", "mic"}
+
+
+def test_no_group_is_in_two_parts_and_the_split_stays_with_the_bundle(found: Calibration) -> None:
+    manifest = found.bundle.manifest
+    split = json.loads(found.bundle.read(manifest.reports["split"]))
+    groups = [group for part in split.values() for group in part["groups"]]
+    assert len(groups) == len(set(groups)) == 3
+    assert sum(found.samples.values()) == 500
+
+
+def test_the_report_is_in_the_bundle_as_json(found: Calibration) -> None:
+    report = json.loads(found.bundle.read(found.bundle.manifest.reports["calibration"]))
+    assert report == found.to_json()
+    assert [each["plan"] for each in report["outcomes"]] == ["int8_tensorrt", "int8_cpu"]
+    assert report["outcomes"][0]["units"]
+
+
+def test_every_subset_of_modalities_has_its_temperature(found: Calibration) -> None:
+    table = found.bundle.manifest.plans["int8_cpu"].temperatures["digit"]
+    assert set(table) == {
+        "camera+mic+hint", "camera+mic", "camera+hint", "mic+hint", "camera", "mic", "hint",
+    }  # fmt: skip
+
+
+def test_the_cpu_plan_says_where_it_was_measured(found: Calibration) -> None:
+    (speed,) = found.bundle.manifest.plans["int8_cpu"].speeds
+    assert speed.machine == found.machine
+    assert found.bundle.manifest.plans["int8_tensorrt"].speeds == ()
+
+
+def test_a_calibrated_bundle_is_not_calibrated_again_unasked(
+    config: CalibrateConfig, found: Calibration
+) -> None:
+    del found
+    before = content(config.bundle)
+    with pytest.raises(ConfigError, match=r"has the plan 'int8_tensorrt' already; add --force"):
+        calibrate(config)
+    assert content(config.bundle) == before
+
+
+def test_too_few_samples_prove_nothing_and_ship_nothing(tmp_path: Path, data: Path) -> None:
+    bundle = copy_of_demo(tmp_path)
+    before = content(bundle)
+    config = CalibrateConfig(bundle=bundle, data=data, targets=("cpu",), precision="int8")
+    with pytest.raises(ProofError, match=r"prove only .* Give about \d+ samples") as failure:
+        calibrate(config)
+    assert failure.value.exit_code == 7
+    assert content(bundle) == before
+
+
+def test_what_is_not_proven_can_be_accepted_and_is_recorded(tmp_path: Path, data: Path) -> None:
+    bundle = copy_of_demo(tmp_path)
+    config = CalibrateConfig(
+        bundle=bundle, data=data, targets=("cpu",), precision="int8", accept_unproven=True,
+        max_drop=1.0,
+    )  # fmt: skip
+    calibrate(config)
+    plan = open_bundle(bundle).manifest.plans["int8_cpu"]
+    assert "1 were allowed" in plan.waived
+
+
+def test_fp16_alone_is_a_plan_for_tensorrt(tmp_path: Path, data: Path) -> None:
+    bundle = copy_of_demo(tmp_path)
+    found = calibrate(
+        CalibrateConfig(
+            bundle=bundle, data=data, targets=("tensorrt",), precision="fp16", max_drop=2.0
+        )
+    )
+    plan = found.bundle.manifest.plans["fp16_tensorrt"]
+    assert plan.precision == "fp16"
+    assert verify(found.bundle, plan="fp16_tensorrt").passed
+    assert plan.int8 == {}
+    assert plan.graphs["hint"] != found.bundle.manifest.plans["fp32"].graphs["hint"]
+
+
+def test_ctrl_c_at_any_stage_leaves_the_bundle_as_it_was(tmp_path: Path) -> None:
+    bundle = copy_of_demo(tmp_path)
+    before = content(bundle)
+    config = CalibrateConfig(
+        bundle=bundle,
+        data=write_pairs(tmp_path / "few.jsonl", 99),
+        targets=("tensorrt",),
+        precision="fp16",
+        max_drop=20.0,
+    )
+    stages: list[str] = []
+    with pytest.raises(ConfigError):  # counts the stages, and ends before anything is written
+        calibrate(config, _interrupt(stages, at=None, last="write"))
+    for stop in range(len(stages)):
+        with pytest.raises(KeyboardInterrupt):
+            calibrate(config, _interrupt([], at=stop))
+        assert content(bundle) == before
+
+
+def _interrupt(stages: list[str], *, at: int | None, last: str = ""):  # type: ignore[no-untyped-def]
+    def say(stage: str) -> None:
+        stages.append(stage)
+        if len(stages) - 1 == at:
+            raise KeyboardInterrupt
+        if stage == last:
+            raise ConfigError("enough")
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"max_drop": 0}, "max_drop=0 must lie above 0"),
+        ({"targets": ("gpu",)}, "targets=gpu: choose among tensorrt, cpu"),
+        ({"targets": ()}, "targets=none"),
+        ({"precision": "int4"}, "precision='int4' is none of auto, int8, fp16, mixed"),
+        ({"precision": "fp16", "targets": ("cpu",)}, "a CPU gains nothing from FP16"),
+        ({"metric": "f1"}, "metric='f1' is neither"),
+        ({"minutes": 0}, "minutes=0 must be above 0"),
+    ],
+)
+def test_a_configuration_that_cannot_be_meant_is_refused(
+    change: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        replace(CalibrateConfig(bundle=tmp_path, data=tmp_path), **change)
