@@ -36,7 +36,7 @@ MANIFEST = "manifest.json"
 SUFFIX = ".mmedge"
 _LOCK = ".lock"
 # Names that `file_ref` gives, and drafts of them; any other file is the user's.
-_OURS = re.compile(r"(-[0-9a-f]{12}\.(onnx|npz|json)|^\..+\.(onnx|npz|json)\.part)$")
+_OURS = re.compile(r"(-[0-9a-f]{12}\.(onnx|npz|json|html)|^\..+\.(onnx|npz|json|html)\.part)$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,11 +103,14 @@ def test_a_replaced_bundle_keeps_no_old_file_of_ours_and_every_file_of_the_users
     old = named(written)
     (written / "notes.txt").write_text("mine")
     (written / ".old.onnx.part").write_text("half")
+    (written / "calibration_page-123456abcdef.html").write_text("old")
+    (written / "page.html").write_text("mine")
     (written / "notes-123456abcdef.txt").write_text("mine")
     bundle = linear_bundle(3)
     save_bundle(bundle, written, replace=True).check()
     assert open_bundle(written).digest == bundle.digest
-    assert names(written) - {".lock"} == named(written) | {"notes.txt", "notes-123456abcdef.txt"}
+    mine = {"notes.txt", "notes-123456abcdef.txt", "page.html"}
+    assert names(written) - {".lock"} == named(written) | mine
     assert old - named(written) != set()
 
 

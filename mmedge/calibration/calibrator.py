@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from mmedge.calibration.config import CalibrateConfig, Target
 from mmedge.calibration.finishing import Finished, finish
 from mmedge.calibration.material import Material, prepare_material
 from mmedge.calibration.outcome import Calibration
+from mmedge.calibration.report import check_page, draw_page, write_page
 from mmedge.calibration.targeting import Say, TargetSearch
 from mmedge.calibration.trial import Judge
 from mmedge.errors import ConfigError, ProofError
@@ -54,7 +56,8 @@ def calibrate(config: CalibrateConfig, say: Say = lambda _: None) -> Calibration
         say: told what is under way.
 
     Raises:
-        ConfigError: data that does not suffice, or plans that are there already.
+        ConfigError: data that does not suffice, plans that are there already, or a report
+            that cannot be written.
         SourceError: data that cannot be read.
         ProofError: no plan is proven to stay within the allowed drop.
         ResourceError: the disk is full.
@@ -62,11 +65,15 @@ def calibrate(config: CalibrateConfig, say: Say = lambda _: None) -> Calibration
     bundle = open_bundle(config.bundle)
     check_target(config.bundle, replace=True)
     _refuse_again(bundle, config)
+    if config.report is not None:
+        check_page(config.report)
     with tempfile.TemporaryDirectory(prefix="mmedge-calibrate-") as scratch:
         found = _calibrate(bundle, config, Path(scratch), say)
     if found.bundle is not bundle:
         say("write")
         found = replace(found, bundle=save_bundle(found.bundle, config.bundle, replace=True))
+    if config.report is not None:
+        write_page(config.report, draw_page(found))
     return found
 
 
@@ -168,8 +175,6 @@ def _collect(
         if each.plan is not None and each.outcome.plan is not None:
             plans[each.outcome.plan] = each.plan
             files |= each.files
-    if not files and any(each.failed for each in finished):
-        raise ProofError("\n".join(f"{e.outcome.target}: {e.outcome.verdict}" for e in finished))
     rows = {name: getattr(parts, name) for name in PARTS}
     found = Calibration(
         bundle=bundle,
@@ -181,9 +186,20 @@ def _collect(
         machine=this_cpu().name,
         max_drop=config.max_drop,
     )
+    if not files and any(each.failed for each in finished):
+        _refuse(found, config)
     if not files:
         return found
     return replace(found, bundle=_with_reports(bundle, plans, files, found, parts))
+
+
+def _refuse(found: Calibration, config: CalibrateConfig) -> NoReturn:
+    """Say why there is no plan, on a page as well if one was asked for."""
+    lines = [f"{each.target}: {each.verdict}" for each in found.outcomes]
+    if config.report is not None:
+        write_page(config.report, draw_page(found))
+        lines.append(f"report: {config.report}")
+    raise ProofError("\n".join(lines))
 
 
 def _with_reports(
@@ -195,10 +211,14 @@ def _with_reports(
 ) -> Bundle:
     """Give the bundle with its new plans, the split and what was found."""
     texts = {
-        "split": json.dumps(parts.to_json()).encode(),
-        "calibration": json.dumps(found.to_json(), indent=1).encode(),
+        "split": (".json", json.dumps(parts.to_json())),
+        "calibration": (".json", json.dumps(found.to_json(), indent=1)),
+        "calibration_page": (".html", draw_page(found)),
     }
-    refs = {name: file_ref(name, ".json", data) for name, data in texts.items()}
-    made = with_plans(bundle, plans, {**files, **{refs[n].name: d for n, d in texts.items()}})
+    refs, reports = {}, {}
+    for name, (suffix, text) in texts.items():
+        refs[name] = file_ref(name, suffix, text.encode())
+        reports[refs[name].name] = text.encode()
+    made = with_plans(bundle, plans, {**files, **reports})
     manifest = made.manifest.model_copy(update={"reports": {**made.manifest.reports, **refs}})
     return Bundle.in_memory(manifest, made.files)

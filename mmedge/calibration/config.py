@@ -34,6 +34,8 @@ class CalibrateConfig:
         accept_unproven: ship a plan whose drop is within the limit but not proven to be,
             because the samples are too few; the bundle says so.
         replace: replace the plans of an earlier calibration.
+        report: HTML file for the page, which a bundle with new plans holds as well; it is
+            written even where no plan passes.
         seed: of the bootstrap.
     """
 
@@ -47,6 +49,7 @@ class CalibrateConfig:
     minutes: float = 30.0
     accept_unproven: bool = False
     replace: bool = False
+    report: Path | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:

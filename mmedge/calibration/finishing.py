@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import numpy as np
-
 from mmedge.bundle import Bundle
 from mmedge.calibration.candidate import CANDIDATE
 from mmedge.calibration.latency import Ratio
@@ -18,12 +16,9 @@ from mmedge.calibration.targeting import WORTH, Searched, TargetSearch
 from mmedge.calibration.trial import Judge, Trial
 from mmedge.errors import ProofError
 from mmedge.manifest import Kept, Plan, Speed, Tolerance
-from mmedge.proof.data import Prepared
 from mmedge.proof.paired import samples_needed
-from mmedge.proof.plans.timing import time_plans
 from mmedge.proof.verify import verify
 from mmedge.runtime.backends.instructions import this_cpu
-from mmedge.runtime.predictor import Predictor
 
 __all__ = ["Finished", "finish"]
 
@@ -150,10 +145,9 @@ def _with(
     precision: Literal["fp16", "int8", "mixed"] = "mixed" if restored else "int8"
     if not any(draft.int8.values()):
         precision = "fp16"
-    ratio = _whole_ratio(bundle, search.judge.prepared) if target == "cpu" else None
     speeds = []
-    if ratio is not None:
-        speeds = [Speed(machine=this_cpu().name, threads=os.cpu_count() or 1, ratio=ratio)]
+    if trial.ratio is not None:
+        speeds = [Speed(machine=this_cpu().name, threads=os.cpu_count() or 1, ratio=trial.ratio)]
     plan = draft.model_copy(
         update={
             "precision": precision,
@@ -168,7 +162,7 @@ def _with(
     outcome = Outcome(
         target=target,
         plan=f"{precision}_{target}",
-        verdict=_verdict(trial, reported, ratio),
+        verdict=_verdict(trial, reported),
         precision=precision,
         searched=trial,
         reported=reported,
@@ -177,7 +171,7 @@ def _with(
         methods=dict(trial.candidate.methods),
         kept=plan.kept,
         latency=latency,
-        ratio=ratio,
+        ratio=trial.ratio,
         watched=_watched(search, trial),
         bytes=sum(ref.bytes for ref in plan.graphs.values()),
         waived=plan.waived,
@@ -217,17 +211,6 @@ def _merged(
     }
 
 
-def _whole_ratio(bundle: Bundle, prepared: Prepared) -> float:
-    """Time of all graphs of the plan over float32's, each run once for one sample."""
-    with (
-        Predictor(bundle, plan="fp32") as reference,
-        Predictor(bundle, plan=CANDIDATE) as candidate,
-    ):
-        times = time_plans({"fp32": reference, CANDIDATE: candidate}, prepared)
-    whole = {name: np.sum(list(graphs.values()), axis=0) for name, graphs in times.items()}
-    return round(float(np.median(whole[CANDIDATE] / whole["fp32"])), 4)
-
-
 def _tolerances(bundle: Bundle) -> dict[Literal["cpu", "gpu"], Tolerance]:
     """What the plan differs from the trained model on the golden samples, with a margin."""
     parity = verify(bundle, plan=CANDIDATE)
@@ -252,15 +235,15 @@ def _waiver(trial: Trial) -> str:
     )
 
 
-def _verdict(trial: Trial, reported: Trial, ratio: float | None) -> str:
+def _verdict(trial: Trial, reported: Trial) -> str:
     """Sum up a plan in a sentence."""
     said = (
         f"INT8 share {trial.share:.0%}; loses {trial.worst_value:.2f} points, at most "
         f"{trial.worst_bound:.2f}; {reported.worst_value:.2f} on unseen samples"
     )
-    if ratio is not None:
-        slower = "" if ratio < 1 else "; slower than fp32, so not recommended on this CPU"
-        return f"{said}; {ratio:.2f} of fp32's time on this CPU{slower}"
+    if trial.ratio is not None:
+        slower = "" if trial.ratio < 1 else "; slower than fp32, so not recommended on this CPU"
+        return f"{said}; {trial.ratio:.2f} of fp32's time on this CPU{slower}"
     return f"{said}; simulated, until 'mmedge eval' has run it on a GPU"
 
 

@@ -102,6 +102,32 @@ class Histogram:
         folded[1:] += self._counts[BINS - 2 :: -1]
         return folded
 
+    def bars(self, most: int) -> tuple[list[float], list[int]]:
+        """Give at most so many bars for a picture: their edges, one more, and their counts."""
+        filled = np.flatnonzero(self._counts)
+        if not len(filled):
+            return [], []
+        first, last = int(filled[0]), int(filled[-1])
+        starts = np.arange(first, last + 1, -(-(last + 1 - first) // most))
+        counts = np.add.reduceat(self._counts[: last + 1], starts)
+        return [self._edge(each) for each in (*starts.tolist(), last + 1)], counts.tolist()
+
+    def beyond(self, limits: Range) -> int:
+        """Count the numbers outside of a range, to the accuracy of a bin."""
+        count = 0
+        if self.maximum > limits.high:
+            first = max(1, math.ceil(limits.high / self.width))
+            count += int(self._counts[first + BINS - 1 :].sum())
+        if self.minimum < limits.low:
+            last = min(-1, math.floor(limits.low / self.width))
+            count += int(self._counts[: last + BINS].sum())
+        return count
+
+    def _edge(self, index: int) -> float:
+        """Where the bin begins that stands at an index, from the left."""
+        number = index - BINS + 1
+        return (number if number > 0 else number - 1) * self.width
+
     def add(self, array: NDArray[Any]) -> None:
         """Count an array of any shape; numbers of other types count as float32."""
         flat = array.reshape(-1)

@@ -1,4 +1,4 @@
-"""Latency of one graph over another's, measured in interleaved pairs."""
+"""Latency over float32's, of a graph or of a plan, measured in interleaved pairs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mmedge.runtime.backends import Arrays, open_backend
+import numpy as np
 
-__all__ = ["Ratio", "latency_ratio"]
+from mmedge.bundle import Bundle
+from mmedge.proof.data import Prepared
+from mmedge.proof.plans.timing import time_plans
+from mmedge.runtime.backends import Arrays, open_backend
+from mmedge.runtime.predictor import Predictor
+
+__all__ = ["Ratio", "latency_ratio", "plan_ratio"]
 
 PAIRS = 31
 WARM_UP = 3
@@ -70,6 +76,14 @@ def latency_ratio(
         ms=statistics.median(mine for _, mine in times),
         reference_ms=statistics.median(other for other, _ in times),
     )
+
+
+def plan_ratio(bundle: Bundle, plan: str, prepared: Prepared) -> float:
+    """Time of all graphs of a plan over float32's on the CPU, each run once for one sample."""
+    with Predictor(bundle, plan="fp32") as reference, Predictor(bundle, plan=plan) as candidate:
+        times = time_plans({"fp32": reference, plan: candidate}, prepared)
+    whole = {name: np.sum(list(graphs.values()), axis=0) for name, graphs in times.items()}
+    return round(float(np.median(whole[plan] / whole["fp32"])), 4)
 
 
 def _ms(call: Callable[[], object]) -> float:

@@ -15,7 +15,10 @@ from mmedge.calibration.sensitivity import Unit
 from mmedge.calibration.trial import Trial
 from mmedge.manifest import Kept
 
-__all__ = ["Calibration", "Outcome", "Watched"]
+__all__ = ["BARS", "Calibration", "Outcome", "Watched"]
+
+BARS = 64
+"""Of a histogram, in reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,26 @@ class Watched:
     value: str
     histogram: Histogram
     range: Range
+
+    @property
+    def clipped(self) -> float:
+        """Share of the numbers that lie beyond the range, 0..1."""
+        return self.histogram.beyond(self.range) / max(1, self.histogram.total)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain types; of the histogram as much as is drawn."""
+        seen = self.histogram.extremes
+        edges, counts = self.histogram.bars(BARS)
+        return {
+            "value": self.value,
+            "range": [self.range.low, self.range.high],
+            "seen": [seen.low, seen.high],
+            "clipped": float(f"{self.clipped:.4g}"),
+            "numbers": self.histogram.total,
+            "left_out": self.histogram.left_out,
+            "edges": [float(f"{each:.6g}") for each in edges],
+            "counts": counts,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +95,7 @@ class Outcome:
     waived: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain types; histograms stay out."""
+        """Give plain types."""
         return {
             "target": self.target,
             "plan": self.plan,
@@ -90,10 +113,15 @@ class Outcome:
                 }
                 for unit in self.units
             ],
+            "confusions": {
+                task: each.to_json()
+                for task, each in (self.reported.confusions if self.reported else {}).items()
+            },
             "methods": dict(self.methods),
             "kept": {name: [k.model_dump() for k in kept] for name, kept in self.kept.items()},
             "latency": {name: asdict(ratio) for name, ratio in self.latency.items()},
             "ratio": self.ratio,
+            "watched": {name: [w.to_json() for w in each] for name, each in self.watched.items()},
             "bytes": self.bytes,
             "waived": self.waived,
         }

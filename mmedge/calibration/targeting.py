@@ -9,7 +9,7 @@ from typing import Literal
 from mmedge.calibration.alone import fast_kinds, ratios_alone
 from mmedge.calibration.candidate import CANDIDATE, Candidate, Workshop, int8_share
 from mmedge.calibration.config import CalibrateConfig
-from mmedge.calibration.latency import Ratio, latency_ratio
+from mmedge.calibration.latency import Ratio, latency_ratio, plan_ratio
 from mmedge.calibration.ranges import METHODS, Method
 from mmedge.calibration.search import Found, fewest_restored
 from mmedge.calibration.sensitivity import Unit, measure, noise_of, ordered
@@ -150,6 +150,8 @@ class TargetSearch:
         bundle = self.workshop.build(candidate)
         share = int8_share(self.workshop.materials.values(), bundle.manifest.plans[CANDIDATE].int8)
         trial = self.judge.judge(bundle, candidate, share)
+        if self.workshop.target == "cpu":
+            trial = replace(trial, ratio=plan_ratio(bundle, CANDIDATE, self.judge.prepared))
         self.say(
             f"{self.workshop.target}: INT8 share {share:.0%}, drop {trial.worst_value:.2f} "
             f"(at most {trial.worst_bound:.2f}) points"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mmedge.bundle import Bundle
 from mmedge.calibration.candidate import CANDIDATE, Candidate
 from mmedge.calibration.config import CalibrateConfig
+from mmedge.calibration.confusion import Confusion, confuse
 from mmedge.proof.answers import Answers, EmbeddingStore
 from mmedge.proof.data import Prepared
 from mmedge.proof.paired import Drop, paired_drop
@@ -40,6 +41,8 @@ class Trial:
         max_drop: points that ``drops`` may have in their bounds; ``subsets`` may have twice
             as many in their values.
         proven: whether the bounds count, not only the values.
+        confusions: classification -> who answered what, with everything present.
+        ratio: time of all graphs over float32's, on this CPU; ``None`` for another target.
     """
 
     candidate: Candidate
@@ -49,6 +52,8 @@ class Trial:
     share: float
     max_drop: float
     proven: bool = True
+    confusions: Mapping[str, Confusion] = field(default_factory=dict)
+    ratio: float | None = None
 
     @property
     def worst_bound(self) -> float:
@@ -88,6 +93,7 @@ class Trial:
         return {
             "passed": self.passed,
             "int8_share": round(self.share, 4),
+            "ratio": self.ratio,
             "drops": {task: drop.to_json() for task, drop in self.drops.items()},
             "subsets": {
                 name: {task: round(value, 4) for task, value in each.items()}
@@ -153,28 +159,39 @@ class Judge:
             share=share,
             max_drop=self._config.max_drop,
             proven=not self._config.accept_unproven,
+            confusions={
+                name: confuse(task.labels, *compared)
+                for name, task, compared in self._compared(whole, None)
+                if isinstance(task, Classification)
+            },
         )
 
     def _drops(self, outputs: Mapping[str, Array], subset: str | None) -> dict[str, Drop]:
-        """Compare task by task: on the samples that have a label, or on all if none has."""
+        """Compare task by task."""
+        return {
+            name: paired_drop(task, *compared, metric=self._metric(task), seed=self._config.seed)
+            for name, task, compared in self._compared(outputs, subset)
+        }
+
+    def _compared(
+        self, outputs: Mapping[str, Array], subset: str | None
+    ) -> Iterator[tuple[str, Task, tuple[Array, Array, Array | None]]]:
+        """Choose what is compared: the samples that have a label, or all if none has.
+
+        Yields:
+            A task's name, itself, and of the same samples float32's answers, the candidate's,
+            and the truths.
+        """
         row = None if subset is None else self._subsets[subset]
         rows, reference = self.reference.rows(row), self.reference.outputs(row)
-        drops = {}
         for name, task in self._tasks.items():
             known, truths = self.prepared.truths(name)
             chosen, at, which = np.intersect1d(rows, known, return_indices=True)
             if not self.labelled:
                 chosen, at = rows, np.arange(len(rows))
             if len(chosen):
-                drops[name] = paired_drop(
-                    task,
-                    reference[name][at],
-                    outputs[name][at],
-                    truths[which] if self.labelled else None,
-                    metric=self._metric(task),
-                    seed=self._config.seed,
-                )
-        return drops
+                true = truths[which] if self.labelled else None
+                yield name, task, (reference[name][at], outputs[name][at], true)
 
     def _metric(self, task: Task) -> str | None:
         return self._config.metric if isinstance(task, Classification) else None

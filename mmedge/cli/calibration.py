@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
@@ -44,6 +45,10 @@ def calibrate(
             help="Ship a plan within the limit that too few samples prove; the bundle says so.",
         ),
     ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="FILE.html to write the report to; the bundle holds it as well."),
+    ] = None,
     force: ForceOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
@@ -68,6 +73,7 @@ def calibrate(
         minutes=minutes,
         accept_unproven=accept_unproven,
         replace=force,
+        report=report,
     )
     with views.progress() as on_stage:
         found = run(config, on_stage)
@@ -75,3 +81,7 @@ def calibrate(
         typer.echo(json.dumps(found.to_json()))
     else:
         show_calibration(found)
+        if report is not None:
+            views.results().print(
+                f"report: {report}", highlight=False, markup=False, soft_wrap=True
+            )

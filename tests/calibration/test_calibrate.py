@@ -35,7 +35,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(tmp_path_factory: pytest.TempPathFactory, data: Path) -> CalibrateConfig:
     bundle = copy_of_demo(tmp_path_factory.mktemp("demo"))
     # All layers, whatever a busy machine makes of their latency.
-    return CalibrateConfig(bundle=bundle, data=data, max_drop=2.0, precision="int8")
+    report = bundle.parent / "report.html"
+    return CalibrateConfig(bundle=bundle, data=data, max_drop=2.0, precision="int8", report=report)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,35 @@ def test_the_report_is_in_the_bundle_as_json(found: Calibration) -> None:
     assert report["outcomes"][0]["units"]
 
 
+def test_the_page_is_in_the_bundle_and_where_it_was_asked_for(
+    config: CalibrateConfig, found: Calibration
+) -> None:
+    page = found.bundle.read(found.bundle.manifest.reports["calibration_page"])
+    assert config.report is not None
+    assert config.report.read_bytes() == page
+    for words in (b"int8_tensorrt (simulated)", b"int8_cpu", b"encoder.features.0.1/Conv"):
+        assert words in page
+
+
+def test_answers_are_counted_on_the_samples_that_no_decision_has_seen(found: Calibration) -> None:
+    for outcome in found.outcomes:
+        assert outcome.reported is not None
+        digits = outcome.reported.confusions["digit"]
+        assert digits.labelled
+        assert digits.table("truth", "plan").sum() == found.samples["report"]
+        lost = digits.table("truth", "fp32").trace() - digits.table("truth", "plan").trace()
+        drop = outcome.reported.drops["digit"]
+        assert 100 * lost / drop.samples == pytest.approx(drop.value)
+
+
+def test_only_what_runs_on_this_cpu_is_timed(found: Calibration) -> None:
+    tensorrt, cpu = found.outcomes
+    assert [trial.ratio for trial in tensorrt.trials] == [None] * len(tensorrt.trials)
+    assert all(trial.ratio is not None and trial.ratio > 0 for trial in cpu.trials)
+    assert cpu.searched is not None
+    assert cpu.ratio == cpu.searched.ratio
+
+
 def test_every_subset_of_modalities_has_its_temperature(found: Calibration) -> None:
     table = found.bundle.manifest.plans["int8_cpu"].temperatures["digit"]
     assert set(table) == {
@@ -123,11 +153,28 @@ def test_a_calibrated_bundle_is_not_calibrated_again_unasked(
 def test_too_few_samples_prove_nothing_and_ship_nothing(tmp_path: Path, data: Path) -> None:
     bundle = copy_of_demo(tmp_path)
     before = content(bundle)
-    config = CalibrateConfig(bundle=bundle, data=data, targets=("cpu",), precision="int8")
+    report = tmp_path / "why.html"
+    config = CalibrateConfig(
+        bundle=bundle, data=data, targets=("cpu",), precision="int8", report=report
+    )
     with pytest.raises(ProofError, match=r"prove only .* Give about \d+ samples") as failure:
         calibrate(config)
     assert failure.value.exit_code == 7
     assert content(bundle) == before
+    assert f"report: {report}" in str(failure.value)
+    assert "no plan" in report.read_text()
+
+
+def test_a_report_that_could_not_be_written_is_refused_before_the_work(
+    tmp_path: Path, data: Path
+) -> None:
+    stages: list[str] = []
+    config = CalibrateConfig(
+        bundle=copy_of_demo(tmp_path), data=data, report=tmp_path / "no" / "page.html"
+    )
+    with pytest.raises(ConfigError, match="does not exist; make it first"):
+        calibrate(config, stages.append)
+    assert stages == []
 
 
 def test_what_is_not_proven_can_be_accepted_and_is_recorded(tmp_path: Path, data: Path) -> None:

@@ -164,3 +164,36 @@ def test_an_array_that_is_no_copy_is_left_as_it_is() -> None:
     before = values.copy()
     assert counted(values.T, values[::2]).total == 3000
     np.testing.assert_array_equal(values, before)
+
+
+@given(MANY, st.integers(1, 100))
+def test_bars_hold_every_number_and_lie_in_order(values: Floats, most: int) -> None:
+    histogram = counted(values)
+    edges, counts = histogram.bars(most)
+    assert len(counts) <= most
+    assert sum(counts) == histogram.total
+    assert edges == sorted(set(edges))
+    if counts:
+        assert len(edges) == len(counts) + 1
+        assert edges[0] <= histogram.minimum <= histogram.maximum <= edges[-1]
+
+
+def test_bars_are_cut_at_the_bins_edges_and_the_middle_one_is_twice_as_wide() -> None:
+    assert counted(np.array([-2.5, 0.5, 0.75, 4095.0], np.float32)).bars(5000)[0][:4] == [
+        -3.0, -2.0, -1.0, 1.0,
+    ]  # fmt: skip
+    edges, counts = counted(np.array([0.0, 1.0, 2.0, 4095.0], np.float32)).bars(2)
+    assert edges == [-1.0, 2048.0, 4096.0]
+    assert counts == [3, 1]
+
+
+def test_what_lies_beyond_a_range_is_counted_to_the_accuracy_of_a_bin() -> None:
+    histogram = counted(np.array([-4000.0, -3.0, 0.0, 0.5, 3.0, 5.0, 4000.0], np.float32))
+    assert histogram.width == 1.0
+    assert histogram.beyond(Range(-10.0, 10.0)) == 2
+    assert histogram.beyond(Range(-4000.0, 4.0)) == 2
+    assert histogram.beyond(Range(-2.0, 4000.0)) == 2
+    assert histogram.beyond(Range(0.0, 0.0)) == 5
+    assert histogram.beyond(histogram.extremes) == 0
+    assert histogram.beyond(Range(-1e9, 1e9)) == 0
+    assert Histogram().beyond(Range(0.0, 0.0)) == 0

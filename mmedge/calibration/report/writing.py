@@ -1,0 +1,51 @@
+"""Writes a page where the user wants it."""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+from pathlib import Path
+
+from mmedge.bundle import write_whole
+from mmedge.errors import ConfigError, ResourceError
+
+__all__ = ["check_page", "write_page"]
+
+SUFFIX = ".html"
+
+
+def check_page(path: Path) -> None:
+    """Refuse a place where a page could not be written, before the work is done.
+
+    Raises:
+        ConfigError: wrong suffix, no parent folder, something else is there, or the system
+            does not let us write.
+    """
+    if path.suffix != SUFFIX:
+        raise ConfigError(f"a report's name ends in {SUFFIX}, not {path.name!r}")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise ConfigError(f"the folder {folder} does not exist; make it first")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} exists and is not a file; choose another name")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be written: {exc.strerror or exc}") from exc
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page: whole, or not at all.
+
+    Raises:
+        ConfigError: the system does not let us write.
+        ResourceError: the disk is full.
+    """
+    try:
+        write_whole(path, page.encode())
+    except OSError as exc:
+        full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise (ResourceError if full else ConfigError)(
+            f"{path} cannot be written: {exc.strerror or exc}"
+        ) from exc

@@ -1,0 +1,40 @@
+"""``mmedge calibrate``: what it prints, and what it ends with."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.calibration.pairs import write_pairs
+
+Run = Callable[..., tuple[int, str, str]]
+DEMO = Path(__file__).resolve().parents[1] / "mmedge/demo/digits.mmedge"
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(DEMO, tmp_path / "digits.mmedge"))
+
+
+def test_the_report_is_written_and_named(mmedge: Run, bundle: Path, tmp_path: Path) -> None:
+    page = tmp_path / "[page].html"
+    code, out, _ = mmedge(
+        "calibrate", bundle, "--data", write_pairs(tmp_path / "few.jsonl", 99), "--target",
+        "tensorrt", "--precision", "fp16", "--max-drop", "20", "--report", page,
+    )  # fmt: skip
+    assert code == 0
+    assert f"report: {page}" in out
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_a_report_that_is_no_page_is_refused_and_left(
+    mmedge: Run, bundle: Path, tmp_path: Path
+) -> None:
+    data = write_pairs(tmp_path / "few.jsonl", 9)
+    before = data.read_bytes()
+    code, _, err = mmedge("calibrate", bundle, "--data", data, "--report", data)
+    assert (code, "a report's name ends in .html" in err) == (2, True)
+    assert data.read_bytes() == before
