@@ -27,9 +27,8 @@ if TYPE_CHECKING:
         Sound,
         SoundQuality,
         Text,
-        image_from_hugging_face,
-        sound_from_hugging_face,
     )
+    from mmedge.specs.hugging_face import image_from_hugging_face, sound_from_hugging_face
 
 __all__ = [
     "Bundle",
@@ -71,7 +70,9 @@ _HOME = {
     "Prediction": "mmedge.runtime.prediction",
     "Predictor": "mmedge.runtime.predictor",
     "Tick": "mmedge.runtime.pipeline.tick",
+    "image_from_hugging_face": "mmedge.specs.hugging_face",
     "open_bundle": "mmedge.bundle",
+    "sound_from_hugging_face": "mmedge.specs.hugging_face",
 }
 
 

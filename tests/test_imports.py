@@ -92,6 +92,15 @@ def test_serving_loads_no_recorder_and_no_replay() -> None:
     assert '"label"' in done.stdout
 
 
+def test_the_live_pipeline_loads_no_readers_of_files() -> None:
+    done = run(
+        "import sys, mmedge.runtime.pipeline.pipeline, mmedge.runtime.sources.camera\n"
+        "readers = ('mmedge.runtime.clips', 'mmedge.specs.hugging_face')\n"
+        "print(sorted(n for n in sys.modules if n.startswith(readers)), file=sys.stderr)"
+    )
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+
+
 def test_predicting_loads_neither_torch_nor_onnx() -> None:
     done = run(PREDICT + REPORT)
     assert done.returncode == 0

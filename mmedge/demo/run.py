@@ -17,7 +17,7 @@ from mmedge.proof import Parity, SubsetMetrics, evaluate, verify
 from mmedge.runtime.clips import Source, read_clips
 from mmedge.runtime.offline import FilePrediction, predict_files
 from mmedge.runtime.predictor import Predictor
-from mmedge.runtime.windows import iter_windows
+from mmedge.runtime.windows.walk import iter_windows
 
 __all__ = ["DemoResult", "labelled_samples", "run_demo"]
 

@@ -17,7 +17,7 @@ from mmedge.errors import ConfigError
 from mmedge.proof.golden import Raw
 from mmedge.runtime.clips import read_clips
 from mmedge.runtime.preprocess import Pcm
-from mmedge.runtime.windows import iter_windows
+from mmedge.runtime.windows.walk import iter_windows
 from mmedge.specs import Image, Modality, Signal, Sound, Text
 
 __all__ = ["MIN_SAMPLES", "read_complete", "seeded_samples"]

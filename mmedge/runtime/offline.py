@@ -14,7 +14,7 @@ from mmedge.manifest import Manifest
 from mmedge.runtime.clips import Source, kind_of, open_video, read_clips
 from mmedge.runtime.prediction import Prediction
 from mmedge.runtime.predictor import Predictor
-from mmedge.runtime.windows import WindowSample, iter_windows
+from mmedge.runtime.windows.walk import WindowSample, iter_windows
 from mmedge.specs import Modality, Signal, Sound, Text
 
 __all__ = [

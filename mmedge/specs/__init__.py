@@ -12,7 +12,6 @@ from typing import Annotated
 from pydantic import Field
 
 from mmedge.specs.base import NAME_PATTERN, Name, Note, Printable, Spec
-from mmedge.specs.hugging_face import image_from_hugging_face, sound_from_hugging_face
 from mmedge.specs.image import Image, ResizeFilter
 from mmedge.specs.log_mel import LogMel
 from mmedge.specs.quality import ImageQuality, SoundQuality
@@ -51,8 +50,6 @@ __all__ = [
     "Text",
     "check_consecutive",
     "check_states",
-    "image_from_hugging_face",
-    "sound_from_hugging_face",
 ]
 
 Modality = Annotated[Image | Sound | Text | Signal, Field(discriminator="kind")]

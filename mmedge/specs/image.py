@@ -10,7 +10,10 @@ from typing_extensions import Self
 from mmedge.specs.base import Floats, Size, Spec
 from mmedge.specs.quality import ImageQuality
 
-__all__ = ["Image", "ResizeFilter"]
+__all__ = ["MAX_PIXELS", "Image", "ResizeFilter"]
+
+MAX_PIXELS = 64 * 2**20
+"""Of a raw picture; larger ones are refused: 64 megapixels are 192 MiB as RGB."""
 
 ResizeFilter = Literal[
     "pillow-nearest",

@@ -18,7 +18,7 @@ from mmedge.export import Exported, Recipe  # noqa: E402
 from mmedge.export.encoders import EncoderGraph  # noqa: E402
 from mmedge.models import JointTransformerFusion  # noqa: E402
 from mmedge.runtime.offline import assign, predict_files  # noqa: E402
-from mmedge.runtime.windows import iter_windows  # noqa: E402
+from mmedge.runtime.windows.walk import iter_windows  # noqa: E402
 from tests.export.pairs import ENCODERS, FOUR, WIDTH, encoder_of  # noqa: E402
 from tests.export.recipes import PIXELS, Flat, Head, export_to, one_picture, stir  # noqa: E402
 from tests.runtime.media import write_wav  # noqa: E402

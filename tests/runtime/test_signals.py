@@ -10,7 +10,7 @@ import pytest
 from mmedge.errors import ConfigError, SourceError
 from mmedge.runtime.clips import kind_of, read_signal
 from mmedge.runtime.preprocess import make_preprocessor
-from mmedge.runtime.windows import iter_windows
+from mmedge.runtime.windows.walk import iter_windows
 from mmedge.specs import Signal, Sound
 
 SPEC = Signal(channels=2, rate_hz=100, window_ms=100, hop_ms=50)

@@ -13,11 +13,8 @@ from PIL import Image as Pillow
 
 from mmedge.errors import ConfigError, ResourceError, SourceError
 from mmedge.runtime.clips import read_sound
-from mmedge.runtime.windows import (
-    WindowSample,
-    iter_windows,
-    tracks,
-)
+from mmedge.runtime.windows import tracks
+from mmedge.runtime.windows.walk import WindowSample, iter_windows
 from mmedge.specs import Image, Modality, Sound, Text
 from tests.runtime.media import grey, ramp, steady, write_media, write_wav
 

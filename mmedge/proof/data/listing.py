@@ -16,7 +16,7 @@ from mmedge.proof.data.grouping import ColumnChoice, connected
 from mmedge.proof.data.sample import UNREADABLE, Sample, Unread, texts_of
 from mmedge.proof.data.windowing import answered
 from mmedge.runtime.clips import Source, read_clips
-from mmedge.runtime.windows import iter_windows
+from mmedge.runtime.windows.walk import iter_windows
 
 __all__ = ["Listed", "read_lines", "read_listed"]
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from mmedge.runtime.preprocess import Pcm, Raw
 from mmedge.runtime.preprocess.sound import conform
-from mmedge.runtime.windows import WindowSample
+from mmedge.runtime.windows.walk import WindowSample
 from mmedge.specs import Modality, Signal, Sound
 
 __all__ = ["MAX_STEPS", "answered", "cut_raw"]

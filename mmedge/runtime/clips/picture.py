@@ -14,14 +14,12 @@ import numpy.typing as npt
 
 from mmedge.errors import ResourceError, SourceError
 from mmedge.runtime.clips.container import check_file
+from mmedge.specs.image import MAX_PIXELS
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["MAX_PIXELS", "is_image", "read_image", "read_images"]
-
-MAX_PIXELS = 64 * 2**20
-"""Larger pictures are refused: 64 megapixels are 192 MiB as RGB."""
+__all__ = ["is_image", "read_image", "read_images"]
 
 # No formats that run programs (EPS) or that nobody trains on: less that a stranger can
 # reach. JPEG also reads MPO, the pairs of some phones, and gives their first picture.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mmedge._closing import Closing
 from mmedge.errors import ResourceError, SourceError
 from mmedge.runtime.clips.container import Container, decoding
-from mmedge.runtime.clips.picture import MAX_PIXELS
+from mmedge.specs.image import MAX_PIXELS
 
 __all__ = ["VideoFile", "VideoFrame", "open_video"]
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from mmedge.bundle import Bundle
 from mmedge.errors import ConfigError
-from mmedge.runtime.clips.picture import MAX_PIXELS
 from mmedge.runtime.preprocess import Pcm, Picture
 from mmedge.runtime.samples import Block, Frame, Line, Reading, Sample
 from mmedge.runtime.windows.cut import NS_PER_S
 from mmedge.runtime.windows.pushed_clock import ArrivalClock, PushedClock
 from mmedge.specs import Image, Modality, Signal, Sound
+from mmedge.specs.image import MAX_PIXELS
 
 __all__ = ["Pusher", "Pushers"]
 

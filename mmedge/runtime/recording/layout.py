@@ -27,8 +27,8 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from typing_extensions import Self
 
 from mmedge.errors import ArtefactError, IncompatibleError
-from mmedge.runtime.clips.picture import MAX_PIXELS
 from mmedge.specs import Modality, Name, Spec
+from mmedge.specs.image import MAX_PIXELS
 
 __all__ = [
     "BLOCK_COLUMNS",

@@ -14,7 +14,6 @@ from pydantic import TypeAdapter
 
 from mmedge._optional import require
 from mmedge.errors import ArtefactError, ConfigError, SourceError
-from mmedge.runtime.clips.picture import MAX_PIXELS
 from mmedge.runtime.recording.blocks import recut
 from mmedge.runtime.recording.layout import (
     BLOCK_COLUMNS,
@@ -33,6 +32,7 @@ from mmedge.runtime.recording.layout import (
     told,
 )
 from mmedge.runtime.samples import Block, Frame, Line, Reading, Sample
+from mmedge.specs.image import MAX_PIXELS
 
 __all__ = ["Recording", "open_recording"]
 

@@ -12,7 +12,7 @@ from typing import Any
 from mmedge.errors import ConfigError, SourceError
 from mmedge.runtime.clips import Source, read_clips
 from mmedge.runtime.offline import assign, only_text
-from mmedge.runtime.windows import iter_windows
+from mmedge.runtime.windows.walk import iter_windows
 from mmedge.specs import Modality
 
 __all__ = ["Item", "read_items", "read_query"]

@@ -9,8 +9,7 @@ import numpy as np
 from mmedge.errors import ConfigError
 from mmedge.runtime.rings.ring import Ring, Window
 from mmedge.runtime.samples import Reading
-from mmedge.runtime.windows.cut import NS_PER_MS, NS_PER_S
-from mmedge.runtime.windows.signals import MAX_GAP
+from mmedge.runtime.windows.cut import MAX_GAP, NS_PER_MS, NS_PER_S
 from mmedge.specs import Signal
 
 __all__ = ["SignalRing"]

@@ -13,6 +13,7 @@ from mmedge.runtime.preprocess import Pcm
 from mmedge.specs import Sound
 
 __all__ = [
+    "MAX_GAP",
     "NS_PER_MS",
     "NS_PER_S",
     "cut_sound",
@@ -24,6 +25,8 @@ __all__ = [
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
+MAX_GAP = 5
+"""Periods of its rate that a straight line may bridge between two readings of a signal."""
 
 
 def window_ends_ns(duration_ns: int, length_ns: int, hop_ns: int) -> Iterator[int]:

@@ -9,13 +9,11 @@ import numpy.typing as npt
 
 from mmedge.errors import ResourceError, SourceError
 from mmedge.runtime.clips import SignalFile, read_signal
-from mmedge.runtime.windows.cut import NS_PER_S
+from mmedge.runtime.windows.cut import MAX_GAP, NS_PER_S
 from mmedge.specs import Signal
 
 __all__ = ["SignalTrack", "to_grid"]
 
-MAX_GAP = 5
-"""Periods of the encoder's rate that a straight line may bridge."""
 MAX_DENSER = 1.5
 """How many times the encoder's rate a recording may have: beyond, high tones fold down."""
 MAX_VALUES = 64 * 2**20

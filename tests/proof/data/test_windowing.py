@@ -7,7 +7,7 @@ import pytest
 
 from mmedge.proof.data.windowing import MAX_STEPS, answered, cut_raw
 from mmedge.runtime.preprocess import Pcm
-from mmedge.runtime.windows import WindowSample
+from mmedge.runtime.windows.walk import WindowSample
 from mmedge.specs import Image, Signal, Sound
 
 SOUND = Sound(rate_hz=1000, window_ms=2, hop_ms=2)
