@@ -35,7 +35,7 @@ demo: $(demo_stamp)
 	$(bin)/mmedge demo
 
 test: $(dev_stamp)
-	$(bin)/python -m pytest
+	$(bin)/python -m pytest -n 2 --dist loadfile
 
 check: $(dev_stamp)
 	PATH="$(abspath $(bin)):$$PATH" scripts/check
