@@ -92,7 +92,7 @@ def test_an_altered_output_is_found_at_the_head(linear: Bundle) -> None:
         ({"front_ends": "bee"}, {"bee/front_end"}),
         ({"embeddings": "bee"}, {"bee/embedding", "fusion/level"}),
     ],
-    ids=str,
+    ids=["inputs", "front_ends", "embeddings"],
 )
 def test_an_altered_sample_is_found_where_it_stands(
     linear: Bundle, change: dict[str, str], points: set[str]
