@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from mmedge.errors import ConfigError
-from mmedge.runtime.backends.onnx_file import check_onnx
+from mmedge.onnx_file import check_onnx
 from mmedge.specs import GraphSpec
 
 __all__ = ["BACKENDS", "Arrays", "Backend", "backend_class", "open_backend"]

@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from mmedge.errors import ArtefactError
+from mmedge.onnx_file import check_onnx
 from mmedge.runtime.backends import open_backend
-from mmedge.runtime.backends.onnx_file import check_onnx
 
 
 def outside(path: Path) -> onnx.TensorProto:
