@@ -19,9 +19,10 @@ DEMO = Path(__file__).resolve().parents[1] / "mmedge" / "demo" / "digits.mmedge"
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or writes the user's own cache; child processes neither."""
+    """No test reads or writes the user's own cache and key; child processes neither."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MMEDGE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 
 
