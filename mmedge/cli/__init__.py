@@ -17,6 +17,7 @@ import typer
 import typer.core
 
 from mmedge.cli.calibration import calibrate
+from mmedge.cli.doctoring import doctor
 from mmedge.cli.evaluation import evaluate
 from mmedge.cli.live import devices, record, serve
 from mmedge.cli.options import (
@@ -246,7 +247,7 @@ def predict(
 
 
 app.command("eval")(evaluate)
-for command in (calibrate, gallery, search, serve, record, devices):
+for command in (calibrate, gallery, search, serve, record, devices, doctor):
     app.command()(command)
 
 

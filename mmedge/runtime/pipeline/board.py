@@ -13,9 +13,10 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Board", "read_board"]
+__all__ = ["Board", "PowerMode", "read_board", "read_power_mode"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,34 @@ class Board:
         self._last = told
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerMode:
+    """How much a Jetson may take.
+
+    Attributes:
+        number: of the mode that is set.
+        names: number -> name, of all that its configuration has.
+    """
+
+    number: int
+    names: Mapping[int, str]
+
+    def __str__(self) -> str:
+        name = self.names.get(self.number)
+        return str(self.number) if name is None else f"{self.number} ({name})"
+
+
+def read_power_mode(root: Path = Path("/")) -> PowerMode | None:
+    """Read a Jetson's power mode; ``None`` where there is none."""
+    match = re.search(r"pmode:\s*(\d+)", _read(root / "var/lib/nvpmodel/status"))
+    if match is None:
+        return None
+    modes = re.findall(
+        r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>", _read(root / "etc/nvpmodel.conf")
+    )
+    return PowerMode(number=int(match[1]), names={int(each): name for each, name in modes})
+
+
 def _read(path: Path) -> str:
     """Read a small file; empty if it is not there, not ours, or its driver fails."""
     try:
@@ -142,16 +171,8 @@ def _clock_limit(root: Path) -> str:
 
 
 def _power_mode(root: Path) -> str:
-    """Tell a Jetson's power mode: its number, and its name in the configuration."""
-    match = re.search(r"pmode:\s*(\d+)", _read(root / "var/lib/nvpmodel/status"))
-    if match is None:
-        return ""
-    number = int(match[1])
-    modes = re.findall(
-        r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>", _read(root / "etc/nvpmodel.conf")
-    )
-    names = {int(each): name for each, name in modes}
-    return f"{number} ({names[number]})" if number in names else str(number)
+    mode = read_power_mode(root)
+    return "" if mode is None else str(mode)
 
 
 def _total(root: Path, pattern: str) -> str:

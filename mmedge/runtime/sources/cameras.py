@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import sys
@@ -15,10 +16,10 @@ from mmedge._optional import require
 __all__ = ["CameraInfo", "CameraMode", "list_cameras"]
 
 # linux/videodev2.h
-_QUERYCAP, _ENUM_FMT = 0x80685600, 0xC0405602
+_QUERYCAP, _ENUM_FMT, _REQBUFS = 0x80685600, 0xC0405602, 0xC0145608
 _ENUM_FRAMESIZES, _ENUM_FRAMEINTERVALS = 0xC02C564A, 0xC034564B
 _VIDEO_CAPTURE, _DEVICE_CAPS = 0x00000001, 0x80000000
-_CAPTURE, _DISCRETE = 1, 1
+_CAPTURE, _DISCRETE, _MMAP = 1, 1, 1
 # No device has so many; a driver that never says "no more" is not listened to for ever.
 _MOST = 64
 # Tried where nothing lists them: PipeWire's are in no folder, and other systems have none.
@@ -64,16 +65,20 @@ class CameraInfo:
     problem: str = ""
 
 
-def list_cameras() -> tuple[CameraInfo, ...]:
+def list_cameras(root: Path = Path("/")) -> tuple[CameraInfo, ...]:
     """Look for cameras: on Linux by asking V4L2, elsewhere by trying the first four.
 
     Nodes that give no pictures (metadata, outputs) are left out.
+
+    Args:
+        root: of the file system; holds ``dev`` and ``sys``.
     """
     if sys.platform != "linux":
         return tuple(_opened(index) for index in range(_TRIED) if _opens(index))
-    listed = {int(node.name[5:]) for node in Path("/sys/class/video4linux").glob("video[0-9]*")}
-    ids = _ids()
-    found = (_asked(index, ids) for index in sorted(listed.union(range(_TRIED))))
+    nodes = (root / "sys/class/video4linux").glob("video[0-9]*")
+    listed = {int(node.name[5:]) for node in nodes}
+    ids = _ids(root)
+    found = (_asked(root, index, ids) for index in sorted(listed.union(range(_TRIED))))
     return tuple(camera for camera in found if camera is not None)
 
 
@@ -89,21 +94,21 @@ def _opened(index: int) -> CameraInfo:
     return CameraInfo(index=index, path="", name=f"camera {index}")
 
 
-def _ids() -> dict[str, tuple[str, ...]]:
+def _ids(root: Path) -> dict[str, tuple[str, ...]]:
     """Give the stable names of every node."""
     names: dict[str, tuple[str, ...]] = {}
-    for link in sorted(Path("/dev/v4l/by-id").glob("*")):
+    for link in sorted((root / "dev/v4l/by-id").glob("*")):
         node = str(link.resolve())
         names[node] = (*names.get(node, ()), link.name)
     return names
 
 
-def _asked(index: int, ids: dict[str, tuple[str, ...]]) -> CameraInfo | None:
+def _asked(root: Path, index: int, ids: dict[str, tuple[str, ...]]) -> CameraInfo | None:
     """Ask a node; ``None`` if there is none, or it gives no pictures."""
     path = f"/dev/video{index}"
     try:
         # Under pw-v4l2 this opens although the path does not exist.
-        node = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        node = os.open(str(root / path[1:]), os.O_RDWR | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as exc:
@@ -117,10 +122,31 @@ def _asked(index: int, ids: dict[str, tuple[str, ...]]) -> CameraInfo | None:
         if not (this_node if everything & _DEVICE_CAPS else everything) & _VIDEO_CAPTURE:
             return None
         name = card.split(b"\0")[0].decode("utf-8", "replace")
-        modes = tuple(_modes(node))
-        return CameraInfo(index=index, path=path, ids=ids.get(path, ()), name=name, modes=modes)
+        return CameraInfo(
+            index=index,
+            path=path,
+            ids=ids.get(path, ()),
+            name=name,
+            modes=tuple(_modes(node)),
+            problem=os.strerror(errno.EBUSY) if _busy(node) else "",
+        )
     finally:
         os.close(node)
+
+
+def _busy(node: int) -> bool:
+    """Ask whether another program takes pictures.
+
+    Giving back no buffers is refused to all but the one that has some, and else does nothing.
+    """
+    import fcntl  # not on Windows
+
+    asked = bytearray(struct.pack("<III8x", 0, _CAPTURE, _MMAP))
+    try:
+        fcntl.ioctl(node, _REQBUFS, asked)
+    except OSError as exc:
+        return exc.errno == errno.EBUSY
+    return False
 
 
 def _modes(node: int) -> Iterator[CameraMode]:

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+
+from mmedge.doctor.privacy import make_scrubber, without_values
+from tests.doctor.seeding import Seeded
+
+SCRUB = make_scrubber(
+    {
+        "HF_TOKEN": "hf_aBcDeFgHiJ",
+        "SHORT_KEY": "on",
+        "LANG": "en_GB.UTF-8",
+        "MY_PASSWORD": "hunter22",
+    },
+    home="/home/alice",
+    user="alice",
+    host="alices-orin",
+)
+
+
+def test_secrets_and_names_are_taken_out() -> None:
+    assert SCRUB("see /home/alice/.venv/lib/x.so") == "see ~/.venv/lib/x.so"
+    assert SCRUB("/home/alice-old/x, /home/bob/y") == "/home/USER/x, /home/USER/y"
+    assert SCRUB("/tmp/pytest-of-alice/3") == "/tmp/pytest-of-USER/3"
+    assert SCRUB("/media/alice/SSD/guard.mmedge") == "/media/USER/SSD/guard.mmedge"
+    assert SCRUB(r"C:\Users\alice\x.dll") == r"C:\Users\USER\x.dll"
+    assert SCRUB("401 for hf_aBcDeFgHiJ and hunter22") == "401 for *** and ***"
+    assert SCRUB("rtsp://admin:s3cret@10.0.0.5/1") == "rtsp://***@10.0.0.5/1"
+    assert SCRUB("/ws?token=abc&events=1") == "/ws?token=***&events=1"
+    assert SCRUB("Authorization: Bearer abc.def") == "Authorization: Bearer ***"
+    assert SCRUB("on alices-orin: no route") == "on HOST: no route"
+    assert SCRUB("GPU-07070707-0707-0707-0707-070707070707") == "GPU-***"
+
+
+def test_what_is_no_secret_stays() -> None:
+    for text in (
+        "pip install 'numpy<2'",
+        "sudo apt-get install nvidia-jetpack",
+        "/usr/lib/python3/dist-packages/cv2.cpython-310-aarch64-linux-gnu.so",
+        "onnxruntime 1.31.1 is on",
+        'sudo usermod -aG video "$USER"  # then log in again',
+    ):
+        assert SCRUB(text) == text
+
+
+def test_an_account_whose_name_is_a_word_of_ours_changes_no_command() -> None:
+    scrub = make_scrubber({}, home="/home/nvidia", user="nvidia", host="nvidia")
+    assert scrub("/usr/lib/aarch64-linux-gnu/nvidia/libcuda.so.1") == (
+        "/usr/lib/aarch64-linux-gnu/nvidia/libcuda.so.1"
+    )
+    assert scrub("/home/nvidia/x") == "~/x"
+
+
+def test_values_of_variables_go_and_their_names_stay() -> None:
+    assert without_values("CUDA_VISIBLE_DEVICES='2,3' leaves none") == (
+        "CUDA_VISIBLE_DEVICES=*** leaves none"
+    )
+
+
+def test_nothing_that_another_packages_error_says_gets_through(machine: Seeded) -> None:
+    machine.environment.update(
+        {"USER": "alice", "HF_TOKEN": "hf_aBcDeFgHiJ", "HOME": "/home/alice"}
+    )
+    machine.module(
+        "av.py",
+        "import os\nraise ImportError('/home/alice/x: ' + os.environ['HF_TOKEN'] + "
+        "' https://alice:pw12@index/ PROXY_URL=http://p')",
+    )
+    report = json.dumps(machine.examine().to_json())
+    for secret in ("alice", "hf_aBcDeFgHiJ", "pw12", "http://p"):
+        assert secret not in report
+    assert "~/x: *** https://***@index/ PROXY_URL=***" in report
