@@ -37,6 +37,8 @@ def check_onnx(model: bytes, what: str) -> None:
             is not allowed, functions, or weights in another file.
     """
     view = memoryview(model)
+    if not view:
+        raise ArtefactError(f"{what} is not an ONNX file: it is empty")
     try:
         for thing, begin, end, value in _walk(view):
             complaint = _complaint(thing, bytes(view[begin:end]), value)

@@ -17,6 +17,15 @@ from mmedge.runtime.predictor import Predictor
 DEMO = Path(__file__).resolve().parents[1] / "mmedge" / "demo" / "digits.mmedge"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the user's own cache and key; child processes neither."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMEDGE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def demo_bundle(tmp_path: Path) -> Path:
     """A copy of the shipped bundle that may be damaged."""

@@ -22,7 +22,17 @@ MAX_FUNCTION_LINES = 50  # without signature and docstring
 
 # Everything stands on these, and they on one another only.
 BASE = frozenset(
-    {"_closing", "_optional", "bundle", "errors", "manifest", "onnx_file", "operators", "specs"}
+    {
+        "_closing",
+        "_folders",
+        "_optional",
+        "bundle",
+        "errors",
+        "manifest",
+        "onnx_file",
+        "operators",
+        "specs",
+    }
 )
 
 # A part of the package -> the parts that it may import beside itself and BASE.

@@ -82,7 +82,9 @@ def test_a_newer_ir_or_opset_is_refused(ir: int, opset: int, words: str) -> None
         check_onnx(model.SerializeToString(), "graph")
 
 
-@pytest.mark.parametrize("data", [b"\x3a\xff", b"\xff" * 12, b"not an onnx file at all", b"\x3a"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x3a\xff", b"\xff" * 12, b"not an onnx file at all", b"\x3a"]
+)
 def test_what_is_no_protobuf_is_refused(data: bytes) -> None:
     with pytest.raises(ArtefactError, match="graph is not an ONNX file"):
         open_backend("cpu", data, what="graph")

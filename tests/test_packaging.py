@@ -78,6 +78,11 @@ def test_only_cpu_and_gpu_bring_onnxruntime() -> None:
     assert packages("gpu") == {"onnxruntime-gpu"}
 
 
+def test_openvino_comes_alone() -> None:
+    assert extras_with({"openvino"}) == {"openvino"}
+    assert packages("openvino") == {"openvino"}
+
+
 def test_only_tensorrt_pip_and_rtx_bring_a_tensorrt() -> None:
     found = {extra for extra in EXTRAS if any(p.startswith("tensorrt") for p in packages(extra))}
     assert found == {"tensorrt-pip", "rtx"}
@@ -118,7 +123,11 @@ def test_no_extra_is_empty() -> None:
 @pytest.mark.parametrize(
     ("constraints", "extras", "environment"),
     [
-        ("ci.txt", ("dev", "demo", "serve", "export", "train", "rtx"), {"python_version": "3.11"}),
+        (
+            "ci.txt",
+            ("dev", "demo", "serve", "export", "openvino", "train", "rtx"),
+            {"python_version": "3.11"},
+        ),
         ("jetpack6.txt", ("dev", "demo", "serve", "tensorrt"), {"python_version": "3.10"}),
     ],
 )

@@ -97,13 +97,13 @@ def _prepare(predictor: Predictor, name: str, raw: Raw) -> dict[str, Array]:
 
 
 def _front_ends(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> Iterator[Finding]:
-    """Only where graphs are ONNX files that can be given one more output."""
-    if predictor.backend != "cpu":
+    """Only where graphs are opened as ONNX files, which can be given one more output."""
+    if predictor.kind != "cpu":
         return
     plan = predictor.manifest.plans[predictor.plan]
     for name, reference in golden.front_ends.items():
         model = with_output(predictor.bundle.read(plan.graphs[name]), FRONT_END)
-        with open_backend("cpu", model, what=f"graph {name!r}") as backend:
+        with open_backend(predictor.backend, model, what=f"graph {name!r}") as backend:
             for batch in BATCHES:
                 for rows in _batches(len(reference), batch):
                     held = predictor.stream(name, batch).feeds(name, batch)

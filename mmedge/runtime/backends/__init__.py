@@ -18,7 +18,10 @@ __all__ = ["BACKENDS", "Arrays", "Backend", "backend_class", "open_backend"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
-BACKENDS = {"cpu": "mmedge.runtime.backends.onnxruntime_cpu:OnnxRuntimeCpu"}
+BACKENDS = {
+    "cpu": "mmedge.runtime.backends.onnxruntime_cpu:OnnxRuntimeCpu",
+    "openvino": "mmedge.runtime.backends.openvino:OpenVino",
+}
 """Name that the user gives -> where it is implemented; only the chosen one is imported."""
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from mmedge._closing import Closing
 from mmedge._optional import require
-from mmedge.errors import ArtefactError, ConfigError, IncompatibleError
-from mmedge.manifest import first_complaint
+from mmedge.errors import ArtefactError, IncompatibleError
 from mmedge.runtime.backends import Arrays
+from mmedge.runtime.backends.signature import (
+    check_feeds,
+    check_results,
+    fits,
+    graph_spec,
+    tensor_spec,
+    wanted_of,
+)
 from mmedge.specs import DType, GraphSpec, TensorSpec
 
 __all__ = ["OnnxRuntimeCpu"]
@@ -65,17 +70,13 @@ class OnnxRuntimeCpu(Closing):
         vars(session).pop("_model_bytes", None)
         self._session: Any = session
         self._what = what
-        try:
-            self._spec = GraphSpec(
-                inputs=tuple(_spec(arg, what) for arg in session.get_inputs()),
-                outputs=tuple(_spec(arg, what) for arg in session.get_outputs()),
-            )
-            self._names = [spec.name for spec in self._spec.outputs]
-            self._wanted = {s.name: (np.dtype(s.dtype), s.shape[1:]) for s in self._spec.inputs}
-        except ValidationError as exc:
-            raise ArtefactError(
-                f"{what} has inputs or outputs that no bundle holds: {first_complaint(exc)}"
-            ) from exc
+        self._spec = graph_spec(
+            what,
+            (_spec(arg, what) for arg in session.get_inputs()),
+            (_spec(arg, what) for arg in session.get_outputs()),
+        )
+        self._names = [spec.name for spec in self._spec.outputs]
+        self._wanted = wanted_of(self._spec)
 
     @property
     def spec(self) -> GraphSpec:
@@ -91,7 +92,7 @@ class OnnxRuntimeCpu(Closing):
         """
         if self._session is None:
             raise RuntimeError(f"{self._what} was closed; open it again to run it")
-        if not _fits(feeds, self._wanted):
+        if not fits(feeds, self._wanted):
             check_feeds(self._what, self._spec, feeds)
         batch = len(next(iter(feeds.values())))
         try:
@@ -109,61 +110,8 @@ class OnnxRuntimeCpu(Closing):
         self._session = None
 
 
-def _fits(feeds: Arrays, wanted: Mapping[str, tuple[np.dtype[Any], tuple[int | str, ...]]]) -> bool:
-    """Tell in a few microseconds whether `check_feeds` would find nothing."""
-    if feeds.keys() != wanted.keys():
-        return False
-    batch = next(iter(feeds.values())).shape[:1]
-    for name, (dtype, rest) in wanted.items():
-        array = feeds[name]
-        if array.dtype != dtype or array.shape != batch + rest:
-            return False
-    return batch not in ((), (0,))
-
-
-def check_feeds(what: str, spec: GraphSpec, feeds: Arrays) -> None:
-    """Refuse feeds that do not fit a graph's inputs, in words about the graph."""
-    expected = {each.name: each for each in spec.inputs}
-    if set(feeds) != set(expected):
-        raise ConfigError(f"{what} takes the inputs {sorted(expected)}, but got {sorted(feeds)}")
-    batches = {name: array.shape[:1] for name, array in feeds.items()}
-    if len(set(batches.values())) != 1 or 0 in next(iter(batches.values())):
-        raise ConfigError(f"{what}: the inputs' batches differ or are empty: {batches}")
-    for name, array in feeds.items():
-        want = expected[name]
-        # Not by name: a float32 of the other byte order would be read as other numbers.
-        if array.dtype != np.dtype(want.dtype) or array.shape[1:] != want.shape[1:]:
-            raise ConfigError(
-                f"{what}: input {name!r} is {array.dtype}{array.shape}, but the graph "
-                f"expects {want.dtype}({', '.join(map(str, want.shape))})"
-            )
-
-
-def check_results(what: str, spec: GraphSpec, outputs: Arrays, batch: int) -> None:
-    """Refuse outputs of another shape than a graph declares, such as one of a fixed batch."""
-    for each in spec.outputs:
-        shape = outputs[each.name].shape
-        if shape != (batch, *each.shape[1:]):
-            raise ArtefactError(
-                f"{what} gives {each.name!r} the shape {shape} for a batch of {batch}, but "
-                f"declares ({', '.join(map(str, each.shape))}). Export it again."
-            )
-
-
 def _spec(arg: Any, what: str) -> TensorSpec:
-    if arg.type not in _DTYPES:
-        raise ArtefactError(f"{what}: {arg.name!r} has type {arg.type}, which no bundle holds")
-    if arg.shape and isinstance(arg.shape[0], int):
-        raise ArtefactError(
-            f"{what}: {arg.name!r} has shape {arg.shape}: its batch is fixed. Export it again "
-            "with a batch that may vary."
-        )
-    rest = [size for size in arg.shape[1:] if isinstance(size, int)]
-    if len(rest) != len(arg.shape) - 1 or not arg.shape:
-        raise ArtefactError(
-            f"{what}: {arg.name!r} has shape {arg.shape}; only the batch may be dynamic"
-        )
-    return TensorSpec(name=arg.name, dtype=_DTYPES[arg.type], shape=("batch", *rest))
+    return tensor_spec(what, arg.name, arg.shape, arg.type, _DTYPES)
 
 
 def _cannot_load(what: str, version: str, exc: Exception) -> Exception:
