@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 from mmedge.errors import MissingDependencyError
@@ -23,6 +24,9 @@ def require(module: str, *, extra: str, why: str) -> Any:
         MissingDependencyError: the package is not installed. A package that is
             installed but broken raises its own error instead.
     """
+    if module.partition(".")[0] == "onnxruntime":
+        # From 1.29 on it reports each run to its makers, and keeps a file to know the machine by.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as exc:

@@ -7,6 +7,7 @@ exist. A bundle may also live in memory, while it is made.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -30,6 +31,7 @@ __all__ = [
     "open_bundle",
     "save_bundle",
     "write_whole",
+    "writing",
 ]
 
 MANIFEST = "manifest.json"
@@ -143,7 +145,8 @@ def save_bundle(bundle: Bundle, path: Path | str, *, replace: bool = False) -> B
     """Write a bundle as a folder: whole, or not at all.
 
     A new bundle is written beside its place and renamed. In an existing one, the new
-    files come first, the manifest is replaced last, and what it no longer names is removed.
+    files come first, the manifest is replaced last, and what it no longer names is removed;
+    where that fails, the new files are.
 
     Raises:
         ConfigError: as for `check_target`, another process is writing there, or the
@@ -179,22 +182,49 @@ def _create(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> Non
 
 
 def _replace(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> None:
+    with writing(folder):
+        new = [folder / name for name in contents if not (folder / name).exists()]
+        try:
+            for name, data in contents.items():
+                write_whole(folder / name, data)
+            write_whole(folder / MANIFEST, manifest)
+        except BaseException:
+            if (folder / MANIFEST).read_bytes() != manifest:
+                for path in new:
+                    path.unlink(missing_ok=True)
+            raise
+        for stray in folder.iterdir():
+            if stray.name not in contents and _OURS.search(stray.name) and stray.is_file():
+                stray.unlink()
+
+
+@contextlib.contextmanager
+def writing(folder: Path, *, wait_s: float = 10.0) -> Iterator[None]:
+    """Be the only one to write a bundle's folder; who is that already may be it again.
+
+    Args:
+        folder: the bundle.
+        wait_s: how long to wait for another process.
+
+    Raises:
+        ConfigError: another process is writing there.
+        ArtefactError: the lock is a link.
+    """
     from filelock import FileLock, Timeout  # brings asyncio and sqlite3: who reads needs none
 
     if (folder / _LOCK).is_symlink():
         raise ArtefactError(f"{folder / _LOCK} is a link, and a bundle holds none; remove it")
+    lock = FileLock(folder / _LOCK, is_singleton=True)
     try:
-        with FileLock(folder / _LOCK, timeout=10):
-            for name, data in contents.items():
-                write_whole(folder / name, data)
-            write_whole(folder / MANIFEST, manifest)
-            for stray in folder.iterdir():
-                if stray.name not in contents and _OURS.search(stray.name) and stray.is_file():
-                    stray.unlink()
+        lock.acquire(timeout=wait_s)
     except Timeout as exc:
         raise ConfigError(
             f"another process is writing {folder}; try again when it is done"
         ) from exc
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -107,3 +108,11 @@ def test_predicting_loads_neither_torch_nor_onnx() -> None:
     assert set(done.stderr.split()[1:]) & {"torch", "onnx"} == set()
     assert "onnxruntime" in done.stderr
     assert len(done.stdout.splitlines()) == 51
+
+
+def test_onnx_runtime_reports_nothing_to_its_makers(tmp_path: Path) -> None:
+    code = "from mmedge import Predictor; Predictor.open('mmedge/demo/digits.mmedge').close()"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []  # where it would keep what it knows the machine by

@@ -11,7 +11,7 @@ import filelock
 import pytest
 
 import mmedge.bundle
-from mmedge.bundle import MANIFEST, check_target, open_bundle, save_bundle
+from mmedge.bundle import MANIFEST, check_target, open_bundle, save_bundle, writing
 from mmedge.errors import ArtefactError, ConfigError, MmedgeError, ResourceError
 from tests.fakes import linear_bundle
 
@@ -72,27 +72,38 @@ def test_a_failed_write_leaves_nothing(
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
-def test_a_failed_replacement_leaves_the_old_bundle_whole(
-    written: Path, monkeypatch: pytest.MonkeyPatch, number: int
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space"), KeyboardInterrupt()])
+def test_a_failed_replacement_leaves_the_old_bundle_and_nothing_else(
+    written: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: BaseException
 ) -> None:
-    before = open_bundle(written).digest
-    fail_at(monkeypatch, number, OSError(errno.ENOSPC, "No space"))
-    with pytest.raises(ResourceError, match="cannot be written: No space"):
+    before = {path.name: path.read_bytes() for path in written.iterdir()}
+    fail_at(monkeypatch, number, error)
+    with pytest.raises((ResourceError, KeyboardInterrupt)):
         save_bundle(linear_bundle(2), written, replace=True)
-    after = open_bundle(written)
-    after.check()
-    assert after.digest == before
-    assert [name for name in names(written) if name.endswith(".part")] == []
+    assert {p.name: p.read_bytes() for p in written.iterdir() if p.name != ".lock"} == before
 
 
-def test_a_later_replacement_clears_what_a_failed_one_left(
+def test_an_interrupt_after_the_manifest_leaves_the_new_bundle_whole(
     written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        fail_at(patch, 3, OSError(errno.ENOSPC, "No space"))
-        with pytest.raises(ResourceError):
-            save_bundle(linear_bundle(2), written, replace=True)
-    assert names(written) - named(written) - {".lock"} != set()
+    real = mmedge.bundle._sync_folder
+
+    def sync(folder: Path) -> None:
+        real(folder)
+        if open_bundle(folder).digest == bundle.digest:
+            raise KeyboardInterrupt
+
+    bundle = linear_bundle(2)
+    monkeypatch.setattr(mmedge.bundle, "_sync_folder", sync)
+    with pytest.raises(KeyboardInterrupt):
+        save_bundle(bundle, written, replace=True)
+    after = open_bundle(written)
+    after.check()
+    assert after.digest == bundle.digest
+
+
+def test_a_later_replacement_clears_what_a_killed_one_left(written: Path) -> None:
+    (written / "ant-123456abcdef.onnx").write_bytes(b"x")
     save_bundle(linear_bundle(1), written, replace=True)
     assert names(written) - {".lock"} == named(written)
 
@@ -201,21 +212,31 @@ def test_a_missing_parent_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_only_one_may_write_at_a_time(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock = filelock.FileLock
+    patient = filelock.FileLock.acquire
 
-    def impatient(path: Any, timeout: float) -> filelock.FileLock:
+    def impatient(lock: filelock.FileLock, timeout: float) -> Any:
         assert timeout > 0
-        return lock(path, timeout=0.1)
+        return patient(lock, timeout=0.1)
 
-    monkeypatch.setattr(filelock, "FileLock", impatient)
+    monkeypatch.setattr(filelock.FileLock, "acquire", impatient)
     before = open_bundle(written).digest
-    with (
-        lock(written / ".lock"),
-        pytest.raises(ConfigError, match="another process is writing"),
-    ):
+    other = filelock.FileLock(written / ".lock")
+    patient(other)
+    with pytest.raises(ConfigError, match="another process is writing"):
         save_bundle(linear_bundle(2), written, replace=True)
+    other.release()
     assert open_bundle(written).digest == before
     save_bundle(linear_bundle(2), written, replace=True).check()
+
+
+def test_whoever_holds_the_bundle_already_may_write_it(written: Path) -> None:
+    with writing(written):
+        save_bundle(linear_bundle(2), written, replace=True)
+        other = filelock.FileLock(written / ".lock")
+        with pytest.raises(filelock.Timeout):
+            other.acquire(timeout=0)
+    with writing(written, wait_s=0):
+        assert open_bundle(written).digest == linear_bundle(2).digest
 
 
 def test_whoever_comes_second_with_a_new_bundle_is_told(

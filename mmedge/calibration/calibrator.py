@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from mmedge.bundle import Bundle, check_target, file_ref, open_bundle, save_bundle
+from mmedge.bundle import Bundle, check_target, file_ref, open_bundle, save_bundle, writing
 from mmedge.calibration.candidate import Workshop, with_plans
 from mmedge.calibration.config import CalibrateConfig, Target
 from mmedge.calibration.finishing import Finished, finish
@@ -56,22 +56,24 @@ def calibrate(config: CalibrateConfig, say: Say = lambda _: None) -> Calibration
         say: told what is under way.
 
     Raises:
-        ConfigError: data that does not suffice, plans that are there already, or a report
-            that cannot be written.
+        ConfigError: data that does not suffice, plans that are there already, a report that
+            cannot be written, or another process that writes the bundle.
         SourceError: data that cannot be read.
         ProofError: no plan is proven to stay within the allowed drop.
         ResourceError: the disk is full.
     """
-    bundle = open_bundle(config.bundle)
+    open_bundle(config.bundle)
     check_target(config.bundle, replace=True)
-    _refuse_again(bundle, config)
     if config.report is not None:
         check_page(config.report)
-    with tempfile.TemporaryDirectory(prefix="mmedge-calibrate-") as scratch:
-        found = _calibrate(bundle, config, Path(scratch), say)
-    if found.bundle is not bundle:
-        say("write")
-        found = replace(found, bundle=save_bundle(found.bundle, config.bundle, replace=True))
+    with writing(config.bundle, wait_s=0):
+        bundle = open_bundle(config.bundle)
+        _refuse_again(bundle, config)
+        with tempfile.TemporaryDirectory(prefix="mmedge-calibrate-") as scratch:
+            found = _calibrate(bundle, config, Path(scratch), say)
+        if found.bundle is not bundle:
+            say("write")
+            found = replace(found, bundle=save_bundle(found.bundle, config.bundle, replace=True))
     if config.report is not None:
         write_page(config.report, draw_page(found))
     return found

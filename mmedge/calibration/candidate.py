@@ -66,7 +66,7 @@ def int8_share(materials: Iterable[Material], int8: Mapping[str, Iterable[str]])
 
 @dataclass
 class Workshop:
-    """Makes the plans of one target; what it has made before it gives again.
+    """Makes the plans of one target; of each encoder it remembers what it made last.
 
     Attributes:
         bundle: the bundle that is calibrated.
@@ -77,7 +77,7 @@ class Workshop:
     bundle: Bundle
     target: Target
     materials: Mapping[str, Material]
-    _ready: dict[object, Lowered] = field(default_factory=dict)
+    _last: dict[str, tuple[object, Lowered]] = field(default_factory=dict)
 
     def lower(self, candidate: Candidate, name: str) -> Lowered | None:
         """Lower one encoder; ``None`` where the candidate leaves it as it is."""
@@ -85,24 +85,18 @@ class Workshop:
         if not int8 and candidate.rest == "fp32":
             return None
         method = candidate.methods.get(name, "min-max")
-        key = (name, int8, method, candidate.rest)
-        if key not in self._ready:
+        key = (int8, method, candidate.rest)
+        if name not in self._last or self._last[name][0] != key:
             material = self.materials[name]
-            self._ready[key] = REWRITES[self.target](
-                material.model,
-                Lowering(
-                    int8=int8,
-                    ranges=material.ranges(method, symmetric=self.target == "tensorrt"),
-                    seen=material.seen,
-                    means=material.means,
-                    rest=candidate.rest,
-                ),
+            lowering = Lowering(
+                int8=int8,
+                ranges=material.ranges(method, symmetric=self.target == "tensorrt"),
+                seen=material.seen,
+                means=material.means,
+                rest=candidate.rest,
             )
-        return self._ready[key]
-
-    def forget(self) -> None:
-        """Give back the memory of what was made."""
-        self._ready.clear()
+            self._last[name] = key, REWRITES[self.target](material.model, lowering)
+        return self._last[name][1]
 
     def build(self, candidate: Candidate) -> Bundle:
         """Give the bundle, in memory, with the candidate as one more plan."""

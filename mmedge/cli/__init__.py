@@ -11,13 +11,13 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 
 import typer
-import typer.core
 
 from mmedge.cli.calibration import calibrate
 from mmedge.cli.doctoring import doctor
+from mmedge.cli.ending import Commands, fail
 from mmedge.cli.evaluation import evaluate
 from mmedge.cli.live import devices, record, serve
 from mmedge.cli.options import (
@@ -33,26 +33,8 @@ from mmedge.cli.options import (
 from mmedge.cli.retrieval import gallery, search
 from mmedge.errors import MmedgeError, ProofError
 
-
-class _Commands(typer.core.TyperGroup):
-    """Ends on Ctrl-C and on a closed pipe in our way; typer would do it in its own."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the chosen command."""
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except KeyboardInterrupt:
-            sys.exit(_fail("interrupted", 130))
-        except BrokenPipeError:
-            # The reader has gone (mmedge ... | head); nobody is left to write to.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
-        return result
-
-
 app = typer.Typer(
-    cls=_Commands,
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -72,16 +54,16 @@ def main() -> None:
     try:
         app(prog_name="mmedge")
     except MmedgeError as exc:
-        sys.exit(_fail(str(exc), exc.exit_code))
+        sys.exit(fail(str(exc), exc.exit_code))
     except Exception as exc:  # noqa: BLE001 - the last stop: whatever comes here is our bug
         if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
-            sys.exit(_fail(f"the output cannot be written: {exc.strerror}", 6))
+            sys.exit(fail(f"the output cannot be written: {exc.strerror}", 6))
         if isinstance(exc, MemoryError):
-            sys.exit(_fail(f"the memory does not suffice: {exc}. Give smaller inputs.", 6))
+            sys.exit(fail(f"the memory does not suffice: {exc}. Give smaller inputs.", 6))
         if os.environ.get("MMEDGE_TRACEBACK"):
             traceback.print_exc()
         text = f"{type(exc).__name__}: {exc}\nThis is a bug in mmedge. Please report it with "
-        sys.exit(_fail(f"{text}what MMEDGE_TRACEBACK=1 mmedge ... prints.", 70))
+        sys.exit(fail(f"{text}what MMEDGE_TRACEBACK=1 mmedge ... prints.", 70))
 
 
 @app.callback(invoke_without_command=True)
@@ -271,8 +253,3 @@ def demo(
         typer.echo(json.dumps(result.to_json()))
     else:
         views.show_demo(result)
-
-
-def _fail(message: str, code: int) -> int:
-    typer.echo(f"mmedge: {message}", err=True)
-    return code

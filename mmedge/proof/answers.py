@@ -6,6 +6,7 @@ second one costs nothing there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ ENCODED = 32
 """Inputs encoded per call."""
 FUSED = 128
 """Samples fused per call."""
+_CHUNK_BYTES = 2**20
 
 
 class EmbeddingStore:
@@ -94,13 +96,22 @@ class EmbeddingStore:
     def _file(self, name: str, shape: tuple[int, ...], dtype: str) -> Array:
         if shape[0] == 0:
             return np.empty(shape, dtype)
+        path = self._folder / f"{name}.dat"
         try:
-            return np.memmap(self._folder / f"{name}.dat", dtype=dtype, mode="w+", shape=shape)
+            _reserve(path, np.dtype(dtype).itemsize * math.prod(shape))
+            return np.memmap(path, dtype=dtype, mode="r+", shape=shape)
         except OSError as exc:
             raise ResourceError(
                 f"the embeddings cannot be kept in {self._folder}: {exc.strerror or exc}; make "
                 "room, or set TMPDIR to a larger disk"
             ) from exc
+
+
+def _reserve(path: Path, size_bytes: int) -> None:
+    """Write zeros: writing to a mapped file that the disk has no room for kills the process."""
+    with path.open("wb") as file:
+        for begin in range(0, size_bytes, _CHUNK_BYTES):
+            file.write(bytes(min(_CHUNK_BYTES, size_bytes - begin)))
 
 
 @dataclass(frozen=True, slots=True)

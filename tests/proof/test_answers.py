@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmedge.errors import ProofError
+from mmedge.errors import ProofError, ResourceError
 from mmedge.proof.answers import Answers, EmbeddingStore
 from mmedge.proof.data import Sample, prepare_samples
 from mmedge.runtime.predictor import Predictor
@@ -113,6 +115,28 @@ def test_progress_ends_with_everything(sides: Predictor, tmp_path: Path) -> None
     samples = [Sample(where="", raws={"ant": sound(n, 0)}) for n in range(40)]
     EmbeddingStore(prepared(tmp_path, samples), tmp_path, shares.append).of(sides)
     assert shares == [0.8, 1.0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="blocks of POSIX")
+def test_embeddings_have_their_place_on_the_disk_before_they_are_mapped(
+    sides: Predictor, tmp_path: Path
+) -> None:
+    store = EmbeddingStore(prepared(tmp_path, SAMPLES), tmp_path)
+    made = store._file("wide", (3_000_000,), "float32")  # more would end the process by a signal
+    assert (tmp_path / "wide.dat").stat().st_blocks * 512 >= made.nbytes == 12_000_000
+
+
+def test_a_disk_that_is_full_of_embeddings_is_an_error(
+    sides: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EmbeddingStore(prepared(tmp_path, SAMPLES), tmp_path)
+
+    def full(path: Path, size_bytes: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mmedge.proof.answers._reserve", full)
+    with pytest.raises(ResourceError, match=r"cannot be kept .* No space .* set TMPDIR"):
+        store.of(sides)
 
 
 def test_what_is_no_number_is_refused(tmp_path: Path) -> None:
