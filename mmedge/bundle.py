@@ -202,12 +202,8 @@ def _replace(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> No
 def writing(folder: Path, *, wait_s: float = 10.0) -> Iterator[None]:
     """Be the only one to write a bundle's folder; who is that already may be it again.
 
-    Args:
-        folder: the bundle.
-        wait_s: how long to wait for another process.
-
     Raises:
-        ConfigError: another process is writing there.
+        ConfigError: another process is, and after ``wait_s`` still.
         ArtefactError: the lock is a link.
     """
     from filelock import FileLock, Timeout  # brings asyncio and sqlite3: who reads needs none

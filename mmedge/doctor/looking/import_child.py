@@ -45,6 +45,7 @@ def _claim_output() -> BinaryIO:
 
 
 def _tried(name: str) -> dict[str, Any]:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as mmedge itself does
     module = importlib.import_module(name)
     answer = {
         "version": str(getattr(module, "__version__", "")),
