@@ -32,8 +32,7 @@ def examine(place: Place | None = None, bundle: Bundle | None = None) -> Report:
     """
     place = place or Place()
     home = Path(place.environment.get("HOME") or Path.home())
-    caches = Path(place.environment.get("XDG_CACHE_HOME") or home / ".cache")
-    machine = look(place, place.cache or caches / "mmedge", bundle)
+    machine = look(place, bundle)
     scrub = make_scrubber(
         place.environment, home=str(home), user=_user(place), host=socket.gethostname()
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mmedge.doctor.looking.devices import Devices, look_at_devices
+from mmedge.doctor.looking.engines import KeptEngine, look_at_engines
 from mmedge.doctor.looking.gpu import Gpus, look_at_gpus
 from mmedge.doctor.looking.import_child import DRIVER
 from mmedge.doctor.looking.imports import Imported, try_imports
@@ -57,6 +57,7 @@ MODULES = {
     "cv2": OPENCVS,
     "numpy": ("numpy",),
     "onnxruntime": ONNXRUNTIMES,
+    "openvino": ("openvino",),
     "sounddevice": ("sounddevice",),
     "soxr": ("soxr",),
     "tokenizers": ("tokenizers",),
@@ -73,6 +74,7 @@ class Machine:
         packages: every copy of those that matter here.
         needs: what mmedge's own metadata ask for.
         imports: how importing went, by module.
+        engines: those that are kept.
         bundle: the one that is to run here, if one was named.
         unseen: what could not be looked at, and why.
     """
@@ -84,6 +86,7 @@ class Machine:
     jetson: Jetson = field(default_factory=Jetson)
     gpus: Gpus = field(default_factory=Gpus)
     devices: Devices = field(default_factory=Devices)
+    engines: tuple[KeptEngine, ...] = ()
     room: Room = field(default_factory=Room)
     bundle: Bundle | None = None
     unseen: tuple[str, ...] = ()
@@ -102,12 +105,11 @@ class Machine:
         return module in self.imports and self.imports[module].works
 
 
-def look(place: Place, cache: Path, bundle: Bundle | None = None) -> Machine:
+def look(place: Place, bundle: Bundle | None = None) -> Machine:
     """Look at everything once; what cannot be looked at is said, and not raised.
 
     Args:
         place: the machine, or a folder that stands for one.
-        cache: folder of the engines.
         bundle: the one that is to run here.
     """
     unseen: list[str] = []
@@ -123,6 +125,7 @@ def look(place: Place, cache: Path, bundle: Bundle | None = None) -> Machine:
 
     no_needs: tuple[Need, ...] = ()
     no_packages: tuple[Package, ...] = ()
+    no_engines: tuple[KeptEngine, ...] = ()
     no_imports: dict[str, Imported] = {}
     needs = careful("what mmedge needs", lambda: read_needs(place.path), no_needs)
     packages = careful("packages", lambda: find_packages(place.path, _names(needs)), no_packages)
@@ -140,7 +143,8 @@ def look(place: Place, cache: Path, bundle: Bundle | None = None) -> Machine:
         jetson=careful("the board", lambda: look_at_jetson(place), Jetson()),
         gpus=gpus,
         devices=careful("devices", lambda: look_at_devices(place), Devices()),
-        room=careful("memory and disks", lambda: look_at_room(place, cache), Room()),
+        engines=careful("kept engines", lambda: look_at_engines(place), no_engines),
+        room=careful("memory and disks", lambda: look_at_room(place), Room()),
         bundle=bundle,
         unseen=tuple(unseen),
     )

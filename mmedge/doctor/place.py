@@ -23,6 +23,7 @@ class Place:
         path: where Python finds packages, in its order.
         python: the interpreter that packages are tried with.
         cache: folder of the engines; ``None`` for the user's.
+        key_file: what they are signed with; ``None`` for the user's.
     """
 
     root: Path = Path("/")
@@ -30,6 +31,7 @@ class Place:
     path: tuple[str, ...] = field(default_factory=lambda: tuple(sys.path))
     python: str = sys.executable
     cache: Path | None = None
+    key_file: Path | None = None
 
     def read(self, name: str) -> str:
         """Read a file below the root; empty if it is not there, or not ours to read."""

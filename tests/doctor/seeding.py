@@ -24,7 +24,7 @@ from pathlib import Path
 from mmedge.doctor import Place, examine
 told = json.loads(sys.argv[1])
 place = Place(root=Path(told["root"]), path=tuple(told["path"]), cache=Path(told["cache"]),
-              environment=told["environment"])
+              key_file=Path(told["key_file"]), environment=told["environment"])
 print(json.dumps(examine(place).to_json()))
 """
 
@@ -57,7 +57,13 @@ class Seeded:
     def place(self) -> Place:
         environment = {"HOME": str(self.folder / "home"), "PATH": os.defpath, **self.environment}
         path = (str(self.packages), *self.also)
-        return Place(root=self.root, path=path, cache=self.cache, environment=environment)
+        return Place(
+            root=self.root,
+            path=path,
+            cache=self.cache,
+            key_file=self.folder / "state" / "engine.key",
+            environment=environment,
+        )
 
     def file(self, name: str, text: str = "") -> Path:
         """Put a file below the root."""
@@ -104,6 +110,7 @@ class Seeded:
             "root": str(place.root),
             "path": place.path,
             "cache": str(place.cache),
+            "key_file": str(place.key_file),
             "environment": dict(place.environment),
         }
         done = subprocess.run(

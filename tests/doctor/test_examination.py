@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +16,7 @@ from mmedge.doctor.examination import judge
 from mmedge.doctor.finding import Report
 from mmedge.doctor.looking.imports import Imported
 from mmedge.doctor.machine import Machine
-from tests.doctor.seeding import Seeded, names
+from tests.doctor.seeding import ROOT, Seeded, names
 
 
 def finding(name: str, severity: str) -> Finding:
@@ -85,3 +89,36 @@ def test_a_plan_for_tensorrt_on_a_machine_without_one_is_found(demo_bundle: Path
     assert found["int8-cpu"].name == "plan-needs-instructions"
     assert "no_such_instruction" in found["int8-cpu"].what
     assert "fp32" not in found
+
+
+@pytest.mark.parametrize(
+    ("broken", "command"),
+    [
+        (("numpy", "PIL"), ("-m", "mmedge", "doctor", "--json")),
+        # typer, which reads the command line, stands on pydantic itself.
+        (
+            ("numpy", "PIL", "pydantic"),
+            ("-c", "import json, mmedge.doctor as d; print(json.dumps(d.examine().to_json()))"),
+        ),
+    ],
+)
+def test_whatever_is_broken_the_rest_is_found(
+    tmp_path: Path, broken: tuple[str, ...], command: tuple[str, ...]
+) -> None:
+    for name in broken:
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is broken')")
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    report = json.loads(done.stdout)
+    found = {each["what"] for each in report["findings"] if each["name"] == "package-broken"}
+    for module in ("numpy", "PIL"):
+        assert f"'{module}' cannot be imported: ImportError: {module} is broken" in found
+    assert "memory" in report["machine"]

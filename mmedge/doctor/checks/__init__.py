@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from mmedge.doctor.checks.board import check_board
 from mmedge.doctor.checks.bundle import check_bundle
 from mmedge.doctor.checks.devices import check_devices
+from mmedge.doctor.checks.engines import check_engines
 from mmedge.doctor.checks.gpu import check_gpu
 from mmedge.doctor.checks.onnxruntime import check_onnxruntime
 from mmedge.doctor.checks.opencv import check_opencv
@@ -24,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
     check_onnxruntime,
     check_opencv,
     check_gpu,
+    check_engines,
     check_board,
     check_devices,
     check_room,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from mmedge.bundle import Bundle
 from mmedge.doctor.finding import Finding
 from mmedge.doctor.machine import TENSORRTS, Machine
+
+if TYPE_CHECKING:
+    from mmedge.bundle import Bundle
 
 __all__ = ["check_bundle"]
 

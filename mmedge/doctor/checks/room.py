@@ -59,7 +59,7 @@ def _folder(folder: Folder) -> Iterator[Finding]:
         yield Finding(
             name="disk-full",
             severity="error" if full else "warning",
-            what=f"{folder.free_bytes / 2**20:.0f} MiB are free where {folder.what} go",
+            what=f"{folder.free_bytes / 2**20:.0f} MiB are free for {folder.what}",
             remedy=f"df -h {folder.path}; sudo apt-get clean; pip cache purge",
             where=folder.path,
         )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmedge.doctor.place import Place
-from mmedge.runtime.sources.cameras import list_cameras
 
 __all__ = ["Devices", "Node", "look_at_devices"]
 
@@ -77,6 +76,8 @@ def _video(place: Place) -> list[Path]:
 
 
 def _cameras(place: Place) -> Iterator[Node]:
+    from mmedge.runtime.sources.cameras import list_cameras  # needs numpy, which may be broken
+
     for camera in list_cameras(place.root):
         path = place.root / camera.path.lstrip("/")
         refused = camera.problem in {os.strerror(errno.EACCES), os.strerror(errno.EPERM)}

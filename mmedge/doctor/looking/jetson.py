@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mmedge.doctor.place import Place
-from mmedge.runtime.pipeline.board import PowerMode, read_power_mode
+
+if TYPE_CHECKING:
+    from mmedge.runtime.pipeline.board import PowerMode
 
 __all__ = ["Jetson", "best_mode", "look_at_jetson", "read_debian"]
 
@@ -55,6 +58,8 @@ class Jetson:
 
 def look_at_jetson(place: Place) -> Jetson:
     """Read what the board's files say."""
+    from mmedge.runtime.pipeline.board import read_power_mode  # needs numpy, which may be broken
+
     match = re.search(
         r"# R(\d+) \(release\), REVISION: (\d+)(?:\.(\d+))?", place.read("etc/nv_tegra_release")
     )

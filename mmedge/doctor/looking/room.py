@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmedge._folders import cache_folder, user_folder
 from mmedge.doctor.place import Place
 
 __all__ = ["Folder", "Room", "look_at_room"]
@@ -49,24 +50,21 @@ class Room:
     folders: tuple[Folder, ...] = ()
 
 
-def look_at_room(place: Place, cache: Path) -> Room:
-    """Measure; nothing is written.
-
-    Args:
-        place: where.
-        cache: folder of the engines.
-    """
+def look_at_room(place: Place) -> Room:
+    """Measure; nothing is written."""
     told = dict(re.findall(r"^(\w+):\s+(\d+) kB", place.read("proc/meminfo"), re.MULTILINE))
     return Room(
         memory_bytes=int(told.get("MemTotal", 0)) * 1024,
         available_bytes=int(told.get("MemAvailable", 0)) * 1024,
         swap_bytes=int(told.get("SwapTotal", 0)) * 1024,
-        folders=tuple(_folders(place, cache)),
+        folders=tuple(_folders(place)),
     )
 
 
-def _folders(place: Place, cache: Path) -> Iterator[Folder]:
-    yield _folder(cache, "engines")
+def _folders(place: Place) -> Iterator[Folder]:
+    yield _folder(place.cache or cache_folder() / "engines", "engines")
+    key_file = place.key_file or user_folder("XDG_STATE_HOME", ".local/state") / "mmedge/engine.key"
+    yield _folder(key_file.parent, "the key that signs engines")
     temporary = place.environment.get("TMPDIR") or tempfile.gettempdir()
     yield _folder(Path(temporary), "temporary files")
 
