@@ -148,7 +148,7 @@ def verify(
     if as_json:
         typer.echo(json.dumps(parity.to_json()))
     else:
-        views.show_parity(parity, title=f"{bundle}: {parity.plan} on {backend}")
+        views.show_parity(parity, title=f"{bundle}: {parity.plan} on {parity.backend}")
     if not parity.passed:
         worst = parity.worst
         raise ProofError(
@@ -197,7 +197,7 @@ def predict(
     ] = None,
     every_ms: EveryOpt = 250,
     downmix: DownmixOpt = None,
-    backend: BackendOpt = "cpu",
+    backend: BackendOpt = "auto",
     plan: PlanOpt = "auto",
     as_json: JsonOpt = False,
 ) -> None:

@@ -100,7 +100,7 @@ def serve(  # one option for each field of the frozen configurations
     explain: Annotated[bool, option(HOW, "Contributions and conflict.")] = True,
     threads: Annotated[int | None, option(HOW, "CPU threads of one operator.")] = None,
     downmix: DownmixOpt = None,
-    backend: BackendOpt = "cpu",
+    backend: BackendOpt = "auto",
     plan: PlanOpt = "auto",
     begin: Annotated[float, option(EVENTS, "Smoothed score from which a label begins.")] = 0.7,
     end: Annotated[float, option(EVENTS, "... and below which it ends.")] = 0.4,

@@ -71,7 +71,7 @@ def verify(
             raise ProofError(f"no comparison is possible: {exc}") from exc
     return Parity(
         findings=tuple(findings),
-        backend=backend,
+        backend=predictor.backend,
         plan=predictor.plan,
         tolerance=tolerance,
         inputs=bundle.manifest.golden.source,

@@ -21,9 +21,11 @@ class Choice:
 
     plan: str
     why: str
+    backend: str = "cpu"
 
     def __str__(self) -> str:
-        return f"plan {self.plan}: {self.why}" if self.why else ""
+        where = "" if self.backend == "cpu" else f"backend {self.backend}, "
+        return f"{where}plan {self.plan}: {self.why}" if self.why else ""
 
 
 def choose_plan(

@@ -16,9 +16,10 @@ from mmedge.bundle import Bundle, open_bundle
 from mmedge.errors import ArtefactError, ConfigError
 from mmedge.manifest import FUSION, PRESENCE, Manifest
 from mmedge.runtime.backends import Arrays, Backend, open_backend
+from mmedge.runtime.choosing import choose
 from mmedge.runtime.decision import decide
 from mmedge.runtime.embedding import embed, zeros
-from mmedge.runtime.plans import choose_plan, imitates
+from mmedge.runtime.plans import imitates
 from mmedge.runtime.prediction import Prediction
 from mmedge.runtime.preprocess import make_preprocessors
 from mmedge.runtime.prompts import Prompts, make_prompts
@@ -58,7 +59,7 @@ class Predictor(Closing):
 
         Args:
             bundle: from `mmedge.open_bundle`.
-            backend: what runs the graphs.
+            backend: what runs the graphs; ``auto`` for what ``mmedge bench`` found fastest here.
             plan: which of the bundle's plans; ``auto`` for the fastest known to be right here.
             threads: CPU threads inside one operator; ``None`` leaves it to the backend.
             prompts: for `set_prompts`, if there are any...
@@ -71,26 +72,25 @@ class Predictor(Closing):
             ArtefactError: a file of the bundle is damaged.
             IncompatibleError: the backend cannot run here, or cannot run these graphs.
         """
-        manifest = bundle.manifest
-        self.choice = choose_plan(manifest.plans, plan, backend, threads=threads)
-        """Which plan runs, and why."""
+        self.choice = choose(bundle, backend, plan, threads=threads)
+        """Which backend and plan run, and why."""
         if prompts is None and template != "{}":
             raise ConfigError("a template needs prompts to stand around; give some")
         self.bundle = bundle
-        self.backend = backend
-        self.plan = plan = self.choice.plan
+        self.backend, self.plan = self.choice.backend, self.choice.plan
+        manifest, made = bundle.manifest, bundle.manifest.plans[self.plan]
         self._preprocess = make_preprocessors(bundle)
         self._fused = {name: manifest.encoder_outputs(name) for name in manifest.modalities}
-        self.temperatures = Temperatures(manifest.presence, manifest.plans[plan].temperatures)
+        self.temperatures = Temperatures(manifest.presence, made.temperatures)
         self._prompts: Prompts | None = None
-        self.threads: dict[str, int | None] = dict.fromkeys(manifest.plans[plan].graphs, threads)
+        self.threads: dict[str, int | None] = dict.fromkeys(made.graphs, threads)
         """CPU threads inside one operator of each graph, by modality and ``fusion``."""
         self._spin = spin
-        self.simulated = imitates(manifest.plans[plan], backend)
+        self.simulated = imitates(made, self.backend)
         """Whether this machine only imitates what the plan was made for."""
         self._graphs: dict[str, Backend] = {}
         try:
-            for name in manifest.plans[plan].graphs:
+            for name in made.graphs:
                 self._graphs[name] = self._open(name)
             if prompts is not None:
                 self.set_prompts(prompts, template)

@@ -12,6 +12,7 @@ from typing import Any
 from mmedge.errors import ConfigError
 from mmedge.proof.paired import METRICS
 from mmedge.proof.recall import recall_k
+from mmedge.runtime.plans import AUTO
 from mmedge.specs import Matching, Task
 
 __all__ = ["EvalConfig"]
@@ -43,6 +44,8 @@ class EvalConfig:
     metric: str | None = None
 
     def __post_init__(self) -> None:
+        if self.backend == AUTO:
+            raise ConfigError("plans are compared on one backend; name it in the place of 'auto'")
         if self.max_drop is not None and not 0 < self.max_drop < math.inf:
             raise ConfigError(
                 f"max_drop={self.max_drop} must be a positive number of points: 0.5 allows an "

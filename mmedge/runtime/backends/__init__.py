@@ -14,7 +14,7 @@ from mmedge.errors import ConfigError
 from mmedge.onnx_file import check_onnx
 from mmedge.specs import GraphSpec
 
-__all__ = ["BACKENDS", "Arrays", "Backend", "backend_class", "open_backend"]
+__all__ = ["BACKENDS", "PACKAGES", "Arrays", "Backend", "backend_class", "open_backend"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -23,6 +23,11 @@ BACKENDS = {
     "openvino": "mmedge.runtime.backends.openvino:OpenVino",
 }
 """Name that the user gives -> where it is implemented; only the chosen one is imported."""
+PACKAGES = {
+    "cpu": ("onnxruntime", "onnxruntime-gpu"),
+    "openvino": ("openvino",),
+}
+"""Backend -> the packages whose versions its numbers and its speed hang on."""
 
 
 class Backend(Protocol):

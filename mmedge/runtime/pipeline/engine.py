@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from mmedge.bundle import Bundle
 from mmedge.errors import MmedgeError
 from mmedge.manifest import FUSION
+from mmedge.runtime.choosing import choose
 from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.decider import Decider
 from mmedge.runtime.pipeline.encoding import Encoding, EncodingStage
@@ -26,11 +27,11 @@ from mmedge.runtime.pipeline.worker import Worker
 from mmedge.runtime.plans import refuse_imitation
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.rings import make_ring
+from mmedge.runtime.warming import warm_up
 
 __all__ = ["Engine", "Journal"]
 
 _MAX_HUNG = 3
-_SLOW_MS = 5.0
 
 
 class Journal(Protocol):
@@ -60,7 +61,7 @@ class Engine:
         bundle: what predicts.
         config: policy, ages, limits.
         on_tick: told every prediction, in order; must not wait.
-        backend: what runs the graphs.
+        backend: what runs the graphs, or ``auto``.
         plan: which of the bundle's plans, or ``auto``.
         journal: told what was consumed.
         clock: the pipeline's.
@@ -85,9 +86,11 @@ class Engine:
         self._on_tick = on_tick
         self._journal = journal
         self._clock = clock
-        refuse_imitation(bundle.manifest.plans, plan, backend)
+        threads = config.threads or 1
+        choice = choose(bundle, backend, plan, threads=threads)
+        refuse_imitation(bundle.manifest.plans, choice.plan, choice.backend)
         self.predictor = Predictor(
-            bundle, backend=backend, plan=plan, threads=config.threads or 1, spin=False
+            bundle, backend=choice.backend, plan=choice.plan, threads=threads, spin=False
         )
         self.rings = {
             name: make_ring(name, modality, consecutive=name in bundle.manifest.states)
@@ -124,17 +127,8 @@ class Engine:
         return self._fuser.next
 
     def warm_up(self) -> None:
-        """Run every graph, and give one that is slow more threads, unless it is said how many.
-
-        Where one thread is fast enough, handing parts to others costs more than it saves.
-        """
-        took_ms = self.predictor.warm_up()
-        if self._config.threads is None and self.predictor.kind == "cpu":
-            slow = [name for name, each_ms in took_ms.items() if each_ms > _SLOW_MS]
-            for name in slow:
-                self.predictor.reopen(name, threads=None)
-            if slow:
-                self.predictor.warm_up()
+        """Run every graph, and give one that is slow more threads, unless it is said how many."""
+        warm_up(self.predictor, widen=self._config.threads is None)
 
     def start(self, first: int = 0) -> None:
         """Begin to encode what comes into the rings; ``first`` numbers the first prediction."""

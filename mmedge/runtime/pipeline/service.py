@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from mmedge.bundle import Bundle, open_bundle
 from mmedge.errors import ConfigError, ResourceError, SourceError
+from mmedge.runtime.choosing import choose
 from mmedge.runtime.pipeline.binding import Inputs, bind
 from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.feeds import Feed
@@ -24,7 +25,7 @@ from mmedge.runtime.pipeline.outputs import Outputs, make_sinks
 from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.running import run_service
 from mmedge.runtime.pipeline.status import Status
-from mmedge.runtime.plans import choose_plan, refuse_imitation
+from mmedge.runtime.plans import refuse_imitation
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.samples import Frame
 from mmedge.specs import Sound
@@ -79,7 +80,7 @@ class ServeConfig:
             of its recording: ``as-run`` always, ``ideal`` unless there are any here.
         templates: sentences around each prompt, whose mean counts; empty for none.
         downmix: how stereo becomes mono, where the model does not say.
-        backend: what runs the graphs.
+        backend: what runs the graphs; ``auto`` for what ``mmedge bench`` found fastest here.
         plan: which of the bundle's plans; ``auto`` for the fastest known to be right here.
         for_s: end after so long; ``None`` goes on for ever.
     """
@@ -93,7 +94,7 @@ class ServeConfig:
     prompts: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     downmix: str | None = None
-    backend: str = "cpu"
+    backend: str = "auto"
     plan: str = "auto"
     for_s: float | None = None
 
@@ -149,8 +150,8 @@ def serve(
     bundle = load()
     # As the engine chooses, with the threads that it begins with.
     threads = config.live.threads or 1
-    choice = choose_plan(bundle.manifest.plans, config.plan, config.backend, threads=threads)
-    refuse_imitation(bundle.manifest.plans, choice.plan, config.backend)
+    choice = choose(bundle, config.backend, config.plan, threads=threads)
+    refuse_imitation(bundle.manifest.plans, choice.plan, choice.backend)
     if choice.why:
         tell(str(choice))
     feeds = bind(config.inputs, bundle.manifest.modalities)

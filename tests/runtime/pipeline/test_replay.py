@@ -14,8 +14,8 @@ import pytest
 
 from mmedge.bundle import Bundle
 from mmedge.errors import ArtefactError, ConfigError, SourceError
+from mmedge.runtime import warming
 from mmedge.runtime.clips import open_sound, open_video
-from mmedge.runtime.pipeline import engine
 from mmedge.runtime.pipeline.config import EventConfig, LiveConfig
 from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.recorder import RecordConfig, Recorder
@@ -198,7 +198,7 @@ def test_encodings_that_no_prediction_can_use_are_forgotten(
 def test_graphs_run_with_the_threads_of_then(
     demo: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_SLOW_MS", 0.0)  # so that every graph counts as slow
+    monkeypatch.setattr(warming, "SLOW_MS", 0.0)  # so that every graph counts as slow
     keep = Recorder(RecordConfig(path=tmp_path / "a.recording"), demo, CONFIG)
     with Pipeline(demo, config=CONFIG, recorder=keep) as pipeline:
         pipeline.push("hint", "even")

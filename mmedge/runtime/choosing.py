@@ -1,0 +1,50 @@
+"""Which backend and which plan run a bundle here: what is asked for, or what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mmedge.bundle import Bundle
+from mmedge.errors import IncompatibleError
+from mmedge.runtime.plans import AUTO, Choice, choose_plan
+
+__all__ = ["choose"]
+
+
+def choose(bundle: Bundle, backend: str, plan: str, *, threads: int | None = None) -> Choice:
+    """Find the backend and the plan that are meant.
+
+    ``auto`` for the backend takes what ``mmedge bench`` found to be the fastest of this bundle
+    on this machine, and measures nothing; without its record, or with one that is not true
+    any more, the backend ``cpu``. What is asked for by name is taken, whatever was measured.
+
+    Args:
+        bundle: what is to run.
+        backend: the name of one, or ``auto``.
+        plan: the name of one of the bundle's, or ``auto``.
+        threads: as for `choose_plan`.
+
+    Raises:
+        ConfigError: there is no such plan.
+        IncompatibleError: it would be computed wrongly here.
+    """
+    plans = bundle.manifest.plans
+    if backend != AUTO:
+        return replace(choose_plan(plans, plan, backend, threads=threads), backend=backend)
+    from mmedge.runtime import measured  # who names a backend needs none of it
+
+    record, stale = measured.find_record(bundle)
+    wanted = None if plan == AUTO else plan
+    best = measured.fastest(record.timings, wanted) if record else None
+    if record is not None and best is not None:
+        with_threads = f" with {record.threads} threads" if record.threads else ""
+        why = f"fastest here{with_threads}, {best.ratio:.2f} of fp32's time on the backend 'cpu'"
+        try:
+            choose_plan(plans, best.plan, best.backend, threads=threads)
+        except IncompatibleError as exc:
+            stale = str(exc)
+        else:
+            return Choice(best.plan, f"{why}, as 'mmedge bench' measured", best.backend)
+    usual = choose_plan(plans, plan, measured.REFERENCE, threads=threads)
+    told = f"what 'mmedge bench' measured does not count: {stale}" if stale else ""
+    return replace(usual, why="; ".join(filter(None, (usual.why, told))))

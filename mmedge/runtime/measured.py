@@ -1,0 +1,150 @@
+"""What ``mmedge bench`` found to be fast here: kept for a bundle and a machine, read at start."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from mmedge._folders import cache_folder
+from mmedge.bundle import Bundle, write_whole
+from mmedge.errors import ConfigError, ResourceError
+from mmedge.runtime.machine import Machine, this_machine, versions
+from mmedge.specs.base import Name, Note, Spec
+from mmedge.specs.plan import Sha256
+
+__all__ = ["REFERENCE", "WORTH", "Record", "Timing", "fastest", "find_record", "save_record"]
+
+REFERENCE = "cpu"
+"""The backend that stays unless another one is worth it."""
+WORTH = 0.9
+"""Another backend takes its place where it takes at most so much of its time."""
+MAX_BYTES = 64 * 2**10
+_NAMED = 12  # letters of each hash in a file's name
+
+
+class Timing(Spec):
+    """How long a whole prediction takes by a backend and a plan that were verified here.
+
+    Attributes:
+        backend: a name in the registry.
+        plan: of the bundle.
+        p50_ms: median.
+        ratio: over the reference's time, side by side; below 1 is faster.
+    """
+
+    backend: Note
+    plan: Name
+    p50_ms: Annotated[float, Field(gt=0)]
+    ratio: Annotated[float, Field(gt=0)]
+
+
+class Record(Spec):
+    """Timings of one bundle on one machine.
+
+    Attributes:
+        format: of this file.
+        digest: the bundle's.
+        machine: in words.
+        versions: what it was measured with.
+        threads: CPU threads inside one operator, where it was said how many.
+        timings: of whatever ran and was verified.
+    """
+
+    format: Literal[1] = 1
+    digest: Sha256
+    machine: Note
+    versions: dict[Note, Note]
+    threads: Annotated[int, Field(ge=1)] | None = None
+    timings: Annotated[tuple[Timing, ...], Field(strict=False, min_length=1)]
+
+
+def fastest(timings: Iterable[Timing], plan: str | None = None) -> Timing | None:
+    """Tell which to take: the fastest, but another backend only where it is worth it.
+
+    Args:
+        timings: all against the same reference.
+        plan: only this one; ``None`` for any.
+    """
+    rows = [each for each in timings if plan in (None, each.plan)]
+    usual = min((t for t in rows if t.backend == REFERENCE), key=_by_ratio, default=None)
+    other = min((t for t in rows if t.backend != REFERENCE), key=_by_ratio, default=None)
+    if usual is None or other is None:
+        return usual or other
+    return other if other.ratio <= WORTH * usual.ratio else usual
+
+
+def find_record(
+    bundle: Bundle, machine: Machine | None = None, now: Mapping[str, str] | None = None
+) -> tuple[Record | None, str]:
+    """Look up what was measured of a bundle here; nothing is measured, and no runtime loaded.
+
+    Args:
+        bundle: which.
+        machine: ``None`` for this one.
+        now: versions that are installed; ``None`` to look.
+
+    Returns:
+        The record; or ``None``, and why one that is there does not count (empty if there is
+        none).
+    """
+    machine = machine or this_machine()
+    try:
+        path = _place(bundle, machine)
+    except ConfigError:  # no home: nothing was kept
+        return None, ""
+    try:
+        data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
+        record = Record.model_validate_json(data)
+    except FileNotFoundError:
+        return None, _others(path)
+    except (OSError, ValidationError):
+        return None, f"{path} cannot be read"
+    if record.digest != bundle.digest or record.machine != str(machine):
+        return None, f"{path} is of another bundle or machine"
+    found = versions({t.backend for t in record.timings}, machine) if now is None else now
+    for name, then in record.versions.items():
+        if found.get(name) != then:
+            return None, f"{name} was {then} then and is {found.get(name, 'not installed')} now"
+    return record, ""
+
+
+def save_record(record: Record, bundle: Bundle, machine: Machine) -> Path:
+    """Keep a record: whole, or not at all.
+
+    Raises:
+        ConfigError: the system does not let us write there.
+        ResourceError: the disk is full.
+    """
+    path = _place(bundle, machine)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, (record.model_dump_json(indent=1) + "\n").encode())
+    except OSError as exc:
+        full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise (ResourceError if full else ConfigError)(
+            f"{path} cannot be written: {exc.strerror or exc}. Set MMEDGE_CACHE to another folder."
+        ) from exc
+    return path
+
+
+def _place(bundle: Bundle, machine: Machine) -> Path:
+    """Name it so that records of other versions of the model, or from elsewhere, stand beside."""
+    parts = (bundle.manifest.weights_sha256, machine.key, bundle.digest)
+    return cache_folder() / "bench" / f"{'-'.join(part[:_NAMED] for part in parts)}.json"
+
+
+def _others(path: Path) -> str:
+    weights, machine, _ = path.stem.split("-")
+    if next(path.parent.glob(f"{weights}-{machine}-*.json"), None):
+        return "the bundle has changed since"
+    if next(path.parent.glob(f"{weights}-*.json"), None):
+        return "it was measured on another machine"
+    return ""
+
+
+def _by_ratio(timing: Timing) -> tuple[float, bool]:
+    return timing.ratio, timing.plan != "fp32"

@@ -1,0 +1,126 @@
+"""``--backend auto``: what was measured is taken, what is asked for by name is too."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmedge import LiveConfig
+from mmedge.bundle import Bundle
+from mmedge.errors import ConfigError, IncompatibleError
+from mmedge.proof.verify import verify
+from mmedge.runtime.choosing import choose
+from mmedge.runtime.machine import this_machine, versions
+from mmedge.runtime.measured import Record, Timing, save_record
+from mmedge.runtime.pipeline.engine import Engine
+from mmedge.runtime.predictor import Predictor
+from tests.fakes import linear_bundle
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMEDGE_CACHE", str(tmp_path))
+
+
+def keep(bundle: Bundle, *timings: tuple[str, str, float], **fields: Any) -> None:
+    """Keep timings as if they had just been measured here."""
+    rows = tuple(Timing(backend=b, plan=p, p50_ms=10 * r, ratio=r) for b, p, r in timings)
+    here = {"machine": str(this_machine()), "versions": versions(["cpu"]), **fields}
+    record = Record.model_validate({"digest": bundle.digest, "timings": rows, **here})
+    save_record(record, bundle, this_machine())
+
+
+def with_plan(**fields: Any) -> Bundle:
+    """A bundle that has a second plan, ``low``, of the same float graphs."""
+    made = linear_bundle()
+    fp32 = made.manifest.plans["fp32"]
+    low = fp32.model_copy(update={"precision": "int8", "target": "cpu", **fields})
+    manifest = made.manifest.model_copy(update={"plans": {"fp32": fp32, "low": low}})
+    return Bundle.in_memory(manifest, made.files)
+
+
+def test_auto_takes_what_was_measured_and_says_so() -> None:
+    bundle = linear_bundle()
+    keep(bundle, ("cpu", "fp32", 1.0), ("openvino", "fp32", 0.75))
+    choice = choose(bundle, "auto", "auto")
+    assert (choice.backend, choice.plan) == ("openvino", "fp32")
+    assert str(choice) == (
+        "backend openvino, plan fp32: fastest here, 0.75 of fp32's time on the backend 'cpu', as "
+        "'mmedge bench' measured"
+    )
+
+
+def test_threads_that_were_asked_for_are_named() -> None:
+    bundle = linear_bundle()
+    keep(bundle, ("cpu", "fp32", 1.0), threads=4)
+    assert "fastest here with 4 threads" in choose(bundle, "auto", "auto").why
+
+
+def test_without_a_record_auto_is_the_cpu_and_says_nothing() -> None:
+    choice = choose(linear_bundle(), "auto", "auto")
+    assert (choice.backend, choice.plan, str(choice)) == ("cpu", "fp32", "")
+
+
+def test_a_stale_record_is_ignored_with_the_reason() -> None:
+    bundle = linear_bundle()
+    then = {**versions(["cpu"]), "mmedge": "0.0.9"}
+    keep(bundle, ("openvino", "fp32", 0.5), versions=then)
+    choice = choose(bundle, "auto", "auto")
+    assert (choice.backend, choice.plan) == ("cpu", "fp32")
+    assert "what 'mmedge bench' measured does not count: mmedge was 0.0.9 then" in str(choice)
+
+
+def test_a_backend_that_is_named_is_taken_whatever_was_measured() -> None:
+    bundle = linear_bundle()
+    keep(bundle, ("cpu", "fp32", 1.0), ("openvino", "fp32", 0.1))
+    choice = choose(bundle, "cpu", "auto")
+    assert (choice.backend, str(choice)) == ("cpu", "")
+
+
+def test_a_plan_that_is_named_is_taken_by_the_backend_that_is_fastest_with_it() -> None:
+    bundle = with_plan()
+    keep(bundle, ("cpu", "fp32", 1.0), ("cpu", "low", 0.5), ("openvino", "fp32", 0.8))
+    assert choose(bundle, "auto", "auto").plan == "low"
+    choice = choose(bundle, "auto", "fp32")
+    assert (choice.backend, choice.plan) == ("openvino", "fp32")
+    with pytest.raises(ConfigError, match="no plan 'none'"):
+        choose(bundle, "auto", "none")
+
+
+def test_a_measured_plan_that_this_cpu_would_compute_wrongly_is_not_taken() -> None:
+    bundle = with_plan(instructions=("magic",))
+    keep(bundle, ("cpu", "fp32", 1.0), ("cpu", "low", 0.5))
+    choice = choose(bundle, "auto", "auto")
+    assert choice.plan == "fp32"
+    assert "does not count: plan 'low' needs magic" in choice.why
+
+
+def test_the_predictor_the_proof_and_the_pipeline_run_what_was_measured(counting: Any) -> None:
+    bundle = with_plan()
+    keep(bundle, ("cpu", "fp32", 1.0), ("counting", "low", 0.5))
+    with Predictor(bundle, backend="auto", plan="auto") as predictor:
+        assert (predictor.backend, predictor.plan) == ("counting", "low")
+    parity = verify(bundle, backend="auto", plan="auto")
+    assert (parity.backend, parity.plan, parity.passed) == ("counting", "low", True)
+    engine = Engine(bundle, LiveConfig(), lambda tick: None, backend="auto", plan="auto")
+    assert (engine.predictor.backend, engine.predictor.plan) == ("counting", "low")
+    engine.close()
+
+
+def test_auto_serves_no_imitation() -> None:
+    bundle = with_plan(target="tensorrt")
+    with pytest.raises(IncompatibleError, match="not to serve"):
+        Engine(bundle, LiveConfig(), lambda tick: None, backend="auto", plan="low")
+
+
+def test_what_was_measured_and_cannot_run_any_more_is_an_error_and_no_fallback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bundle = linear_bundle()
+    keep(bundle, ("cpu", "fp32", 1.0), ("openvino", "fp32", 0.5))
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(IncompatibleError, match="the backend 'openvino' needs the package"):
+        Predictor(bundle, backend="auto")
