@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from mmedge.cli import app
+from mmedge.cli import command_line
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -31,7 +31,7 @@ def test_every_example_of_the_library_page_runs(
 
 
 def test_every_command_shown_exists_with_its_options() -> None:
-    commands = get_command(app).commands  # type: ignore[attr-defined]
+    commands = get_command(command_line([])).commands  # type: ignore[attr-defined]
     shown = [
         line
         for page in PAGES
