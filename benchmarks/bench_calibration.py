@@ -174,7 +174,7 @@ def scales(model: bytes) -> None:
 def main() -> None:
     import onnxruntime
 
-    from benchmarks.bench_int8 import named
+    from benchmarks.int8_cases import named
     from benchmarks.live_model import encoder
 
     print(f"{platform.machine()}, {os.cpu_count()} cores, ONNX Runtime {onnxruntime.__version__}")

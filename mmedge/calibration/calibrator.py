@@ -24,6 +24,7 @@ from mmedge.calibration.targeting import Say, TargetSearch
 from mmedge.calibration.trial import Judge
 from mmedge.errors import ConfigError, ProofError
 from mmedge.manifest import Plan
+from mmedge.proof.choosing import check_metric
 from mmedge.proof.data import (
     Prepared,
     Split,
@@ -56,13 +57,13 @@ def calibrate(config: CalibrateConfig, say: Say = lambda _: None) -> Calibration
         say: told what is under way.
 
     Raises:
-        ConfigError: data that does not suffice, plans that are there already, a report that
-            cannot be written, or another process that writes the bundle.
+        ConfigError: data that does not suffice, plans that are there already, no such
+            metric, a report that cannot be written, or another process that writes the bundle.
         SourceError: data that cannot be read.
         ProofError: no plan is proven to stay within the allowed drop.
         ResourceError: the disk is full.
     """
-    open_bundle(config.bundle)
+    check_metric(config.metric, open_bundle(config.bundle).manifest.tasks)
     check_target(config.bundle, replace=True)
     if config.report is not None:
         check_page(config.report)
@@ -155,7 +156,9 @@ def _judges(
     for name, rows in {"search": search, "few": few, "report": parts.report}.items():
         folder = scratch / name
         folder.mkdir()
-        judges[name] = Judge(bundle, prepared.take(rows), folder, config)
+        # A few are asked for their noise only.
+        asked = replace(config, metric=None) if name == "few" else config
+        judges[name] = Judge(bundle, prepared.take(rows), folder, asked)
     return judges
 
 

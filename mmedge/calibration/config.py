@@ -9,11 +9,10 @@ from typing import Any, Literal, get_args
 
 from mmedge.errors import ConfigError
 
-__all__ = ["CalibrateConfig", "Metric", "Precision", "Target"]
+__all__ = ["CalibrateConfig", "Precision", "Target"]
 
 Precision = Literal["auto", "int8", "fp16", "mixed"]
 Target = Literal["tensorrt", "cpu"]
-Metric = Literal["accuracy", "macro_f1"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +27,9 @@ class CalibrateConfig:
             present; twice as many in any subset of the modalities.
         targets: what plans are made for.
         precision: ``auto`` takes the lowest that passes; any other, that or nothing.
-        metric: what a classification is judged by.
+        metric: what a drop is measured in, where a task allows a choice
+            (`mmedge.proof.paired.METRICS`, or ``recall_at_K`` for a matching task); ``None``
+            for the first of each.
         split_by: column whose values are never split between ranges, search and report.
         minutes: how long the search may take; the proof of what it found comes after.
         accept_unproven: ship a plan whose drop is within the limit but not proven to be,
@@ -44,7 +45,7 @@ class CalibrateConfig:
     max_drop: float = 0.5
     targets: tuple[Target, ...] = ("tensorrt", "cpu")
     precision: Precision = "auto"
-    metric: Metric = "accuracy"
+    metric: str | None = None
     split_by: str | None = None
     minutes: float = 30.0
     accept_unproven: bool = False
@@ -69,7 +70,5 @@ class CalibrateConfig:
                 f"precision={self.precision!r} is for TensorRT: a CPU gains nothing from FP16; "
                 "add the target tensorrt, or choose int8"
             )
-        if self.metric not in ("accuracy", "macro_f1"):
-            raise ConfigError(f"metric={self.metric!r} is neither 'accuracy' nor 'macro_f1'")
         if not self.minutes > 0:
             raise ConfigError(f"minutes={self.minutes} must be above 0")

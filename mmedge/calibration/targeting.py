@@ -142,7 +142,7 @@ class TargetSearch:
         return ordered(measure(units, noise, self.late))
 
     def _noise(self, candidate: Candidate) -> float:
-        answers, _ = self.few.answers(self.workshop.build(candidate), subsets=False)
+        answers = self.few.outputs(self.workshop.build(candidate))
         return noise_of(self.few.reference.outputs(), answers)
 
     def attempt(self, candidate: Candidate) -> Trial:

@@ -15,8 +15,10 @@ from mmedge.calibration.candidate import CANDIDATE, Candidate
 from mmedge.calibration.config import CalibrateConfig
 from mmedge.calibration.confusion import Confusion, confuse
 from mmedge.proof.answers import Answers, EmbeddingStore
+from mmedge.proof.choosing import metric_of
 from mmedge.proof.data import Prepared
-from mmedge.proof.paired import Drop, paired_drop
+from mmedge.proof.paired import Drop, paired_drop, paired_hits
+from mmedge.proof.recall import recall_hits, recall_k
 from mmedge.proof.subsets import presence_rows, row_name
 from mmedge.proof.temperatures import fit_temperatures
 from mmedge.runtime.predictor import Predictor
@@ -25,6 +27,7 @@ from mmedge.specs import Classification, Task
 __all__ = ["Judge", "Trial"]
 
 Array = NDArray[np.generic]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +105,21 @@ class Trial:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What a plan answered to one part of the samples.
+
+    Attributes:
+        whole: task -> outputs with everything present that a sample has.
+        subsets: subset of modalities -> task -> the same with only that.
+        hits: task that is judged by its recall -> whether each query found its partner.
+    """
+
+    whole: Mapping[str, Array]
+    subsets: Mapping[str, Mapping[str, Array]]
+    hits: Mapping[str, Bools]
+
+
 class Judge:
     """Tries candidates on one part of the samples; float32 answers once.
 
@@ -128,32 +146,41 @@ class Judge:
             self.reference = Answers(predictor, self._store)
             for row in (None, *self._subsets.values()):
                 self.reference.outputs(row)
+            self._hits = self._recalled(self.reference)
 
-    def answers(
-        self, bundle: Bundle, *, subsets: bool = True
-    ) -> tuple[dict[str, Array], dict[str, dict[str, Array]]]:
-        """Run the candidate plan of a bundle.
-
-        Returns:
-            task -> outputs with everything present; subset -> the same with only that.
-        """
+    def answers(self, bundle: Bundle) -> Answered:
+        """Run the candidate plan of a bundle."""
         with Predictor(bundle, plan=CANDIDATE) as predictor:
             answers = Answers(predictor, self._store)
-            whole = answers.outputs()
-            rows = self._subsets if subsets else {}
-            parts = {name: answers.outputs(row) for name, row in rows.items()}
+            answered = Answered(
+                whole=answers.outputs(),
+                subsets={name: answers.outputs(row) for name, row in self._subsets.items()},
+                hits=self._recalled(answers),
+            )
             self._store.forget(predictor)
-        return whole, parts
+        return answered
+
+    def outputs(self, bundle: Bundle) -> dict[str, Array]:
+        """Run the candidate plan with everything present: task -> outputs."""
+        with Predictor(bundle, plan=CANDIDATE) as predictor:
+            outputs = Answers(predictor, self._store).outputs()
+            self._store.forget(predictor)
+        return outputs
+
+    def _recalled(self, answers: Answers) -> dict[str, Bools]:
+        """Search what belongs together, where a task is judged by that."""
+        ks = {name: recall_k(self._metric(task)) for name, task in self._tasks.items()}
+        return {name: recall_hits(answers, name, k) for name, k in ks.items() if k}
 
     def judge(self, bundle: Bundle, candidate: Candidate, share: float) -> Trial:
         """Try the candidate plan of a bundle."""
-        whole, parts = self.answers(bundle)
+        found = self.answers(bundle)
         return Trial(
             candidate=candidate,
-            drops=self._drops(whole, None),
+            drops=self._drops(found.whole, None) | self._recall_drops(found.hits),
             subsets={
                 name: {task: drop.value for task, drop in self._drops(outputs, name).items()}
-                for name, outputs in parts.items()
+                for name, outputs in found.subsets.items()
             },
             int8=bundle.manifest.plans[CANDIDATE].int8,
             share=share,
@@ -161,16 +188,30 @@ class Judge:
             proven=not self._config.accept_unproven,
             confusions={
                 name: confuse(task.labels, *compared)
-                for name, task, compared in self._compared(whole, None)
+                for name, task, compared in self._compared(found.whole, None)
                 if isinstance(task, Classification)
             },
         )
 
     def _drops(self, outputs: Mapping[str, Array], subset: str | None) -> dict[str, Drop]:
-        """Compare task by task."""
+        """Compare task by task, but for those that are judged by their recall."""
+        seed = self._config.seed
         return {
-            name: paired_drop(task, *compared, metric=self._metric(task), seed=self._config.seed)
+            name: paired_drop(task, *compared, metric=self._metric(task), seed=seed)
             for name, task, compared in self._compared(outputs, subset)
+            if name not in self._hits
+        }
+
+    def _recall_drops(self, hits: Mapping[str, Bools]) -> dict[str, Drop]:
+        """Compare who found their partners."""
+        return {
+            name: paired_hits(
+                self._hits[name],
+                found,
+                metric=self._metric(self._tasks[name]),
+                seed=self._config.seed,
+            )
+            for name, found in hits.items()
         }
 
     def _compared(
@@ -193,8 +234,8 @@ class Judge:
                 true = truths[which] if self.labelled else None
                 yield name, task, (reference[name][at], outputs[name][at], true)
 
-    def _metric(self, task: Task) -> str | None:
-        return self._config.metric if isinstance(task, Classification) else None
+    def _metric(self, task: Task) -> str:
+        return metric_of(task, self._config.metric if self.labelled else None)
 
     def temperatures(self, bundle: Bundle) -> dict[str, dict[str, float]]:
         """Fit how sure the candidate plan is, task by task and subset by subset.
@@ -202,12 +243,12 @@ class Judge:
         Returns:
             task -> subset -> temperature, as a plan keeps them; without labels nothing.
         """
-        whole, parts = self.answers(bundle)
+        found = self.answers(bundle)
         full = np.ones(len(bundle.manifest.presence), bool)
         everything = "+".join(bundle.manifest.presence)
         rows = {everything: full, **self._subsets}
-        outputs = {everything: whole, **parts}
-        found = {}
+        outputs = {everything: found.whole, **found.subsets}
+        fitted = {}
         for name, task in self._tasks.items():
             if isinstance(task, Classification) and len(self.prepared.truths(name)[0]):
                 answers = {}
@@ -218,5 +259,5 @@ class Judge:
                     known, truths = self.prepared.truths(name, np.flatnonzero(having))
                     _, at, which = np.intersect1d(among, known, return_indices=True)
                     answers[subset] = (outputs[subset][name][at], truths[which])
-                found[name] = fit_temperatures(task, answers)
-        return found
+                fitted[name] = fit_temperatures(task, answers)
+        return fitted

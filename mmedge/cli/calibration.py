@@ -32,8 +32,11 @@ def calibrate(
         str, typer.Option(help="'auto', or what is accepted only: 'int8', 'fp16' or 'mixed'.")
     ] = "auto",
     metric: Annotated[
-        str, typer.Option(help="What a classification is judged by: 'accuracy' or 'macro_f1'.")
-    ] = "accuracy",
+        str | None,
+        typer.Option(
+            help="What drops are measured in, where a task has several: 'macro_f1', 'recall_at_5'."
+        ),
+    ] = None,
     split_by: Annotated[
         str | None, typer.Option(help="Column whose values are never split between the parts.")
     ] = None,
@@ -59,7 +62,7 @@ def calibrate(
     from mmedge import views
     from mmedge.calibration import CalibrateConfig
     from mmedge.calibration import calibrate as run
-    from mmedge.calibration.config import Metric, Precision, Target
+    from mmedge.calibration.config import Precision, Target
     from mmedge.cli.tables import show_calibration
 
     config = CalibrateConfig(
@@ -68,7 +71,7 @@ def calibrate(
         max_drop=max_drop,
         targets=cast("tuple[Target, ...]", tuple(target or get_args(Target))),
         precision=cast("Precision", precision),  # checked there
-        metric=cast("Metric", metric),
+        metric=metric,
         split_by=split_by,
         minutes=minutes,
         accept_unproven=accept_unproven,

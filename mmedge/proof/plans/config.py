@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmedge.errors import ConfigError
-from mmedge.proof.paired import METRICS
-from mmedge.proof.recall import recall_k
 from mmedge.runtime.plans import AUTO
-from mmedge.specs import Matching, Task
 
 __all__ = ["EvalConfig"]
 
@@ -50,26 +47,4 @@ class EvalConfig:
             raise ConfigError(
                 f"max_drop={self.max_drop} must be a positive number of points: 0.5 allows an "
                 "accuracy of 90 % to fall to 89.5 %"
-            )
-
-    def metric_of(self, task: Task) -> str:
-        """Give what a task's drop is measured in."""
-        names = METRICS[type(task)]
-        if isinstance(task, Matching) and self.metric and recall_k(self.metric):
-            return self.metric
-        return self.metric if self.metric in names and self.metric is not None else names[0]
-
-    def check_metric(self, tasks: Mapping[str, Task]) -> None:
-        """Refuse a metric that none of the tasks has.
-
-        Raises:
-            ConfigError: there is no such metric here.
-        """
-        names = sorted({name for task in tasks.values() for name in METRICS[type(task)]})
-        if any(isinstance(task, Matching) for task in tasks.values()):
-            names.append("recall_at_5")  # or any other number
-        asked = self.metric and ("recall_at_5" if recall_k(self.metric) else self.metric)
-        if asked and asked not in names:
-            raise ConfigError(
-                f"no task of the model is judged by {self.metric!r}; choose {' or '.join(names)}"
             )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mmedge.errors import ConfigError
 from mmedge.proof.answers import Answers, EmbeddingStore
+from mmedge.proof.choosing import metric_of
 from mmedge.proof.evaluation import tally_subset
 from mmedge.proof.paired import Drop, paired_drop, paired_hits
 from mmedge.proof.plans.config import EvalConfig
@@ -130,7 +131,7 @@ class Judge:
             known = np.arange(len(prepared)) if among is None else among
         _, at, which = np.intersect1d(wanted, known, return_indices=True)
         spec = answers.predictor.manifest.tasks[task]
-        metric = self.config.metric_of(spec) if self.labelled else None
+        metric = metric_of(spec, self.config.metric) if self.labelled else None
         try:
             if metric is not None and (k := recall_k(metric)) is not None:
                 if subset is not None or among is not None:

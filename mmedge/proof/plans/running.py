@@ -15,6 +15,7 @@ from mmedge.bundle import Bundle, open_bundle
 from mmedge.errors import ConfigError, IncompatibleError
 from mmedge.manifest import FUSION
 from mmedge.proof.answers import EmbeddingStore
+from mmedge.proof.choosing import check_metric
 from mmedge.proof.data import Prepared, prepare_samples, read_samples
 from mmedge.proof.plans.config import EvalConfig
 from mmedge.proof.plans.found import Evaluation, PlanFound, Row
@@ -46,7 +47,7 @@ def evaluate_plans(config: EvalConfig, say: Say = lambda _: None) -> Evaluation:
         ResourceError: the disk for temporary files is full.
     """
     bundle = open_bundle(config.bundle)
-    config.check_metric(bundle.manifest.tasks)
+    check_metric(config.metric, bundle.manifest.tasks)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mmedge-eval-")))
         predictors, notes = _open(bundle, config, stack)

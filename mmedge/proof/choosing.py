@@ -1,0 +1,40 @@
+"""Which metric a task is judged by, where it has several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmedge.errors import ConfigError
+from mmedge.proof.paired import METRICS
+from mmedge.proof.recall import recall_k
+from mmedge.specs import Matching, Task
+
+__all__ = ["check_metric", "metric_of"]
+
+
+def metric_of(task: Task, asked: str | None) -> str:
+    """Give what a task's drop is measured in: what was asked for if the task has it."""
+    names = METRICS[type(task)]
+    if asked is not None and (asked in names or (isinstance(task, Matching) and recall_k(asked))):
+        return asked
+    return names[0]
+
+
+def check_metric(asked: str | None, tasks: Mapping[str, Task]) -> None:
+    """Refuse a metric that none of the tasks has.
+
+    Args:
+        asked: one of `mmedge.proof.paired.METRICS`, ``recall_at_K``, or ``None``.
+        tasks: the model's.
+
+    Raises:
+        ConfigError: there is no such metric here.
+    """
+    names = sorted({name for task in tasks.values() for name in METRICS[type(task)]})
+    if any(isinstance(task, Matching) for task in tasks.values()):
+        names.append("recall_at_5")  # or any other number
+    known = "recall_at_5" if asked and recall_k(asked) else asked
+    if known and known not in names:
+        raise ConfigError(
+            f"no task of the model is judged by {asked!r}; choose {' or '.join(names)}"
+        )
