@@ -18,7 +18,7 @@ from mmedge.proof.answers import Answers, EmbeddingStore
 from mmedge.proof.choosing import metric_of
 from mmedge.proof.data import Prepared
 from mmedge.proof.paired import Drop, paired_drop, paired_hits
-from mmedge.proof.recall import recall_hits, recall_k
+from mmedge.proof.recall import Sought, first_found, recall_hits, recall_k, sought
 from mmedge.proof.subsets import presence_rows, row_name
 from mmedge.proof.temperatures import fit_temperatures
 from mmedge.runtime.predictor import Predictor
@@ -146,6 +146,7 @@ class Judge:
             self.reference = Answers(predictor, self._store)
             for row in (None, *self._subsets.values()):
                 self.reference.outputs(row)
+            self._sought = self._seek()
             self._hits = self._recalled(self.reference)
 
     def answers(self, bundle: Bundle) -> Answered:
@@ -167,10 +168,22 @@ class Judge:
             self._store.forget(predictor)
         return outputs
 
-    def _recalled(self, answers: Answers) -> dict[str, Bools]:
-        """Search what belongs together, where a task is judged by that."""
+    def _seek(self) -> dict[str, tuple[int, Sought]]:
+        """Choose what is to be found, of tasks that are judged by that: K, and the partners."""
         ks = {name: recall_k(self._metric(task)) for name, task in self._tasks.items()}
-        return {name: recall_hits(answers, name, k) for name, k in ks.items() if k}
+        return {
+            name: (
+                k,
+                sought(self.prepared, name, self._tasks[name])
+                if self.labelled
+                else first_found(self.reference, name),
+            )
+            for name, k in ks.items()
+            if k
+        }
+
+    def _recalled(self, answers: Answers) -> dict[str, Bools]:
+        return {n: recall_hits(answers, n, k, each) for n, (k, each) in self._sought.items()}
 
     def judge(self, bundle: Bundle, candidate: Candidate, share: float) -> Trial:
         """Try the candidate plan of a bundle."""
@@ -208,7 +221,7 @@ class Judge:
             name: paired_hits(
                 self._hits[name],
                 found,
-                metric=self._metric(self._tasks[name]),
+                metric=self._metric(self._tasks[name]) if self.labelled else "agreement",
                 seed=self._config.seed,
             )
             for name, found in hits.items()
@@ -235,7 +248,7 @@ class Judge:
                 yield name, task, (reference[name][at], outputs[name][at], true)
 
     def _metric(self, task: Task) -> str:
-        return metric_of(task, self._config.metric if self.labelled else None)
+        return metric_of(task, self._config.metric)
 
     def temperatures(self, bundle: Bundle) -> dict[str, dict[str, float]]:
         """Fit how sure the candidate plan is, task by task and subset by subset.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +12,31 @@ from numpy.typing import NDArray
 from mmedge.errors import ConfigError
 from mmedge.manifest import FUSION, PRESENCE
 from mmedge.proof.answers import Answers
+from mmedge.proof.data import Prepared
 from mmedge.runtime.embedding import zeros
 from mmedge.runtime.pairs import pair_logits
-from mmedge.specs import Matching
+from mmedge.specs import Matching, Task
 
-__all__ = ["QUERIES", "recall_hits", "recall_k"]
+__all__ = ["QUERIES", "Sought", "first_found", "recall_hits", "recall_k", "sought"]
 
 Array = NDArray[np.generic]
+Rows = NDArray[np.int64]
 
 QUERIES = 1000
 """Queries at most: each is a row of the fusion head for every item."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sought:
+    """What is asked, and what is to be found.
+
+    Attributes:
+        queries: int64 ``[Q]``, inputs of the task's first modality; 1,000 at most.
+        partners: int64 ``[Q]``, the input of the second one that belongs to each.
+    """
+
+    queries: Rows
+    partners: Rows
 
 
 def recall_k(metric: str) -> int | None:
@@ -29,21 +45,64 @@ def recall_k(metric: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def sought(prepared: Prepared, name: str, task: Task) -> Sought:
+    """Ask for the partner of each sample that is labelled as matching.
+
+    Args:
+        prepared: the samples.
+        name: of the task.
+        task: itself.
+
+    Raises:
+        ConfigError: no matching task, or no sample has both modalities and the label ``true``.
+    """
+    asked, searched = _between(task, name)
+    known, truths = prepared.truths(name)
+    one, other = prepared.index(asked), prepared.index(searched)
+    pairs = [row for row in known[truths.astype(bool)] if min(one[row], other[row]) >= 0]
+    if not pairs:
+        raise ConfigError(
+            f"there is no clip to tell the recall of task {name!r} from: it takes clips with "
+            f"{asked} and {searched} that match"
+        )
+    some = pairs[:QUERIES]
+    return Sought(queries=one[some], partners=other[some])
+
+
+def first_found(answers: Answers, task: str) -> Sought:
+    """Ask for what a plan finds first, where no label tells what belongs together.
+
+    Args:
+        answers: of the plan.
+        task: a matching task.
+
+    Raises:
+        ConfigError: no matching task, or no input of one of its modalities.
+        ProofError: the head answers with NaN or infinity.
+    """
+    prepared = answers.store.prepared
+    for modality in (between := _between(answers.predictor.manifest.tasks[task], task)):
+        if not prepared.unique(modality):
+            raise ConfigError(f"there is no clip with {modality} to search {task!r} by")
+    queries = np.arange(min(QUERIES, prepared.unique(between[0])))
+    best = [int(logits.argmax()) for logits in _searches(answers, task, queries)]
+    return Sought(queries=queries, partners=np.array(best))
+
+
 def recall_hits(
-    answers: Answers, task: str, k: int, on_query: Callable[[int], None] = lambda _: None
+    answers: Answers, task: str, k: int, wanted: Sought | None = None
 ) -> NDArray[np.bool_]:
-    """Search the partner of each sample that matches among all different inputs.
+    """Search the partner of each query among all different inputs.
 
     Of the task's two modalities the first is asked, and the second is what is searched: each
     different input of it is one item, however many samples have it. A tie counts against the
-    partner, as in `mmedge.proof.metrics.recall_at_k`. The other modalities are absent. Of
-    more than 1,000 queries the first that many count.
+    partner, as in `mmedge.proof.metrics.recall_at_k`. The other modalities are absent.
 
     Args:
         answers: of a plan to the samples.
         task: a matching task.
         k: from 1.
-        on_query: told how many were asked.
+        wanted: what is to be found; what is labelled as matching if not given.
 
     Returns:
         Bool ``[Q]``: whether the partner was among the ``k`` best.
@@ -52,32 +111,28 @@ def recall_hits(
         ConfigError: no sample has both modalities and the label ``true``.
         ProofError: the head answers with NaN or infinity.
     """
-    predictor, prepared = answers.predictor, answers.store.prepared
-    spec = predictor.manifest.tasks[task]
-    if not isinstance(spec, Matching):
-        raise ConfigError(f"task {task!r} is of kind {spec.kind}; recall is of matching tasks")
-    asked, searched = spec.between
-    known, truths = prepared.truths(task)
-    one, other = prepared.index(asked), prepared.index(searched)
-    queries = [row for row in known[truths.astype(bool)] if min(one[row], other[row]) >= 0]
-    if not queries:
-        raise ConfigError(
-            f"there is no clip to tell recall_at_{k} of task {task!r} from: it takes clips with "
-            f"{asked} and {searched} that match"
-        )
-    embeddings = answers.store.of(predictor)
+    spec = answers.predictor.manifest.tasks[task]
+    wanted = sought(answers.store.prepared, task, spec) if wanted is None else wanted
+    found = zip(wanted.partners, _searches(answers, task, wanted.queries), strict=True)
+    return np.array([np.sum(logits >= logits[partner]) <= k for partner, logits in found])
+
+
+def _searches(answers: Answers, task: str, queries: Rows) -> Iterator[NDArray[np.float64]]:
+    """Give the logits of all items, query by query."""
+    predictor = answers.predictor
     manifest = predictor.manifest
-    items = {name: embeddings[name] for name in manifest.encoder_outputs(searched).values()}
+    between = _between(manifest.tasks[task], task)
+    embeddings = answers.store.of(predictor)
+    one, many = ({n: embeddings[n] for n in manifest.encoder_outputs(m).values()} for m in between)
     inputs = [each for each in manifest.graphs[FUSION].inputs if each.name != PRESENCE]
-    empty = {each.name: zeros(each, 1) for each in inputs}
-    presence = np.array([name in spec.between for name in manifest.presence])
-    hits = []
-    for count, row in enumerate(queries[:QUERIES], start=1):
-        query = {
-            name: embeddings[name][one[row]][None]
-            for name in manifest.encoder_outputs(asked).values()
-        }
-        logits = pair_logits(task, {**empty, **query}, items, presence, predictor.fuse)
-        hits.append(int(np.sum(logits >= logits[other[row]])) <= k)
-        on_query(count)
-    return np.array(hits)
+    empty: dict[str, Array] = {each.name: zeros(each, 1) for each in inputs}
+    presence = np.array([name in between for name in manifest.presence])
+    for query in queries:
+        asked = {name: array[query][None] for name, array in one.items()}
+        yield pair_logits(task, {**empty, **asked}, many, presence, predictor.fuse)
+
+
+def _between(task: Task, name: str) -> tuple[str, ...]:
+    if not isinstance(task, Matching):
+        raise ConfigError(f"task {name!r} is of kind {task.kind}; recall is of matching tasks")
+    return task.between

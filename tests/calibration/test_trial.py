@@ -53,7 +53,15 @@ def test_a_matching_task_is_judged_by_its_answers_unless_asked_otherwise(tmp_pat
     assert (drop.metric, drop.value) == ("accuracy", 100.0)
 
 
-@pytest.mark.parametrize("metric", [None, "recall_at_2"])
-def test_without_labels_it_is_how_often_answers_differ(tmp_path: Path, metric: str | None) -> None:
-    drop = judged(tmp_path, metric, label=None).drops["side"]
+def test_without_labels_it_is_how_often_answers_differ(tmp_path: Path) -> None:
+    drop = judged(tmp_path, None, label=None).drops["side"]
     assert (drop.metric, drop.value) == ("agreement", 100.0)
+
+
+@pytest.mark.parametrize(("k", "lost"), [(1, 100.0), (5, 100.0), (6, 0.0)])
+def test_without_labels_what_float32_finds_first_is_to_be_found(
+    tmp_path: Path, k: int, lost: float
+) -> None:
+    # That is the highest of six, which the candidate finds last.
+    drop = judged(tmp_path, f"recall_at_{k}", label=None).drops["side"]
+    assert (drop.metric, drop.value, drop.samples) == ("agreement", lost, 6)

@@ -11,7 +11,7 @@ import pytest
 from mmedge.errors import ConfigError
 from mmedge.proof.answers import Answers, EmbeddingStore
 from mmedge.proof.data import Sample
-from mmedge.proof.recall import recall_hits, recall_k
+from mmedge.proof.recall import first_found, recall_hits, recall_k
 from mmedge.runtime.predictor import Predictor
 from mmedge.specs import Matching
 from tests.fakes import SIDE, linear_bundle
@@ -55,6 +55,15 @@ def test_equal_inputs_are_one_item(tmp_path: Path) -> None:
 def test_only_what_is_labelled_as_matching_is_asked(tmp_path: Path) -> None:
     samples = [sample(0, 1, fits=None), sample(1, 2, fits=False), sample(2, 3)]
     assert hits(tmp_path, samples, 1) == [True]
+
+
+def test_without_labels_a_plan_is_asked_for_what_it_finds_first(tmp_path: Path) -> None:
+    samples = [sample(0, 1, fits=None), sample(1, 7, fits=None), sample(2, 5, fits=None)]
+    with Predictor(BUNDLE) as predictor:
+        answers = Answers(predictor, EmbeddingStore(prepared(tmp_path, samples, BUNDLE), tmp_path))
+        wanted = first_found(answers, "fits")
+        assert (wanted.queries.tolist(), wanted.partners.tolist()) == ([0, 1, 2], [1, 1, 1])
+        assert recall_hits(answers, "fits", 1, wanted).tolist() == [True] * 3
 
 
 def test_without_a_match_there_is_nothing_to_tell_it_from(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def lower_tensorrt(model: bytes, lowering: Lowering) -> Lowered:
         ArtefactError: no ONNX file.
     """
     graph = Graph(model)
-    graph.to_bytes()  # puts the nodes in order
+    graph.sort()
     moving = moving_values(graph)
     already = imported_layers(graph, moving)
     kept = _obstacles(graph, moving, lowering, already)

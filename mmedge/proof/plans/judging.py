@@ -15,7 +15,7 @@ from mmedge.proof.evaluation import tally_subset
 from mmedge.proof.paired import Drop, paired_drop, paired_hits
 from mmedge.proof.plans.config import EvalConfig
 from mmedge.proof.plans.found import Row, Slice
-from mmedge.proof.recall import recall_hits, recall_k
+from mmedge.proof.recall import first_found, recall_hits, recall_k, sought
 from mmedge.proof.subsets import presence_rows, row_name
 from mmedge.runtime.predictor import Predictor
 
@@ -125,19 +125,21 @@ class Judge:
         among: Rows | None = None,
     ) -> Drop | None:
         """Compare on the samples that have a label, or on all where none has."""
-        prepared, wanted = self.store.prepared, reference.rows(subset)
+        prepared, having = self.store.prepared, reference.rows(subset)
         known, truths = prepared.truths(task, among)
         if not self.labelled:
             known = np.arange(len(prepared)) if among is None else among
-        _, at, which = np.intersect1d(wanted, known, return_indices=True)
+        _, at, which = np.intersect1d(having, known, return_indices=True)
         spec = answers.predictor.manifest.tasks[task]
-        metric = metric_of(spec, self.config.metric) if self.labelled else None
+        metric = metric_of(spec, self.config.metric)
         try:
-            if metric is not None and (k := recall_k(metric)) is not None:
+            if (k := recall_k(metric)) is not None:
                 if subset is not None or among is not None:
                     return None  # it searches all clips, with the task's two modalities
-                first, then = (recall_hits(each, task, k) for each in (reference, answers))
-                return paired_hits(first, then, metric=metric)
+                labelled = self.labelled
+                wanted = sought(prepared, task, spec) if labelled else first_found(reference, task)
+                first, then = (recall_hits(each, task, k, wanted) for each in (reference, answers))
+                return paired_hits(first, then, metric=metric if labelled else "agreement")
             return paired_drop(
                 spec,
                 reference.outputs(subset)[task][at],

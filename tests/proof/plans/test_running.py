@@ -183,6 +183,19 @@ def test_recall_is_judged_over_all_clips_with_the_two_modalities(tmp_path: Path)
     assert set(drops.values()) == {None}
 
 
+def test_recall_without_labels_is_of_what_fp32_finds_first(tmp_path: Path) -> None:
+    fits = {"side": Matching(between=("ant", "bee"))}
+    low = head_graph(("ant", "bee"), {"side": -SIGN[:, :, :1]})
+    save_bundle(with_plans({"low": low}, tasks=fits), tmp_path / "low.mmedge")
+    data = clips(tmp_path / "data", labels={})
+    config = EvalConfig(bundle=tmp_path / "low.mmedge", data=data, metric="recall_at_7")
+    drops = {r.present: r.drop for r in evaluate_plans(config).rows if r.plan == "low"}
+    # All twelve ants are asked, and the last of eight bees is to be found.
+    assert drops["as given"] is not None
+    assert (drops["as given"].metric, drops["as given"].value) == ("agreement", 100.0)
+    assert drops["as given"].samples == 12
+
+
 def test_what_the_clips_cannot_tell_is_not_taken_as_proven(tmp_path: Path) -> None:
     fits = {"side": Matching(between=("ant", "bee"))}
     save_bundle(with_plans({"a": matching(0.0)}, tasks=fits), tmp_path / "a.mmedge")
