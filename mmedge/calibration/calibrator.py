@@ -19,7 +19,7 @@ from mmedge.calibration.config import CalibrateConfig, Target
 from mmedge.calibration.finishing import Finished, finish
 from mmedge.calibration.material import Material, prepare_material
 from mmedge.calibration.outcome import Calibration
-from mmedge.calibration.report import check_page, draw_page, write_page
+from mmedge.calibration.report import draw_page
 from mmedge.calibration.targeting import Say, TargetSearch
 from mmedge.calibration.trial import Judge
 from mmedge.errors import ConfigError, ProofError
@@ -34,6 +34,7 @@ from mmedge.proof.data import (
     split,
 )
 from mmedge.proof.data.splitting import PARTS
+from mmedge.proof.drawing.writing import check_page, write_page
 from mmedge.runtime.backends import Arrays
 from mmedge.runtime.backends.instructions import this_cpu
 from mmedge.runtime.predictor import Predictor

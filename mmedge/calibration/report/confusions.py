@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mmedge.calibration.confusion import UNKNOWN, Confusion
 from mmedge.calibration.outcome import Outcome
-from mmedge.calibration.report.markup import Markup, element, fold, shortened, table
+from mmedge.proof.drawing.markup import Markup, element, fold, shortened, table
 
 __all__ = ["draw_confusions"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from mmedge.calibration.outcome import BARS, Outcome, Watched
-from mmedge.calibration.report.axes import Axis
-from mmedge.calibration.report.markup import Markup, element, fold
+from mmedge.proof.drawing.axes import Axis
+from mmedge.proof.drawing.markup import Markup, element, fold
 
 __all__ = ["draw_histograms"]
 

@@ -6,10 +6,10 @@ from mmedge.calibration.outcome import Calibration, Outcome
 from mmedge.calibration.report import summary
 from mmedge.calibration.report.confusions import draw_confusions
 from mmedge.calibration.report.histograms import draw_histograms
-from mmedge.calibration.report.markup import Markup, element, joined
 from mmedge.calibration.report.sensitivity import draw_sensitivity
 from mmedge.calibration.report.style import STYLE
 from mmedge.calibration.report.tradeoff import draw_tradeoff
+from mmedge.proof.drawing.markup import Markup, element, joined
 
 __all__ = ["draw_page"]
 

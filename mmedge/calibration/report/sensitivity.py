@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from mmedge.calibration.outcome import Outcome
-from mmedge.calibration.report.axes import Axis
-from mmedge.calibration.report.markup import Markup, element, shortened
 from mmedge.calibration.sensitivity import Unit
+from mmedge.proof.drawing.axes import Axis
+from mmedge.proof.drawing.markup import Markup, element, shortened
 
 __all__ = ["draw_sensitivity"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mmedge.calibration.outcome import Calibration, Outcome
-from mmedge.calibration.report.markup import Markup, element, fold, joined, table
 from mmedge.calibration.trial import Trial
 from mmedge.manifest import Kept
+from mmedge.proof.drawing.markup import Markup, element, fold, joined, table
 
 __all__ = ["facts", "kept", "plans", "splits", "subsets", "tags"]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmedge.calibration.outcome import Outcome
-from mmedge.calibration.report.axes import Axis, ticks
-from mmedge.calibration.report.markup import Markup, element, fold, joined, table
 from mmedge.calibration.trial import Trial
+from mmedge.proof.drawing.axes import Axis, ticks
+from mmedge.proof.drawing.markup import Markup, element, fold, joined, table
 
 __all__ = ["draw_tradeoff"]
 

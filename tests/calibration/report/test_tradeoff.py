@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from mmedge.calibration.report.axes import Axis
 from mmedge.calibration.report.tradeoff import BOTTOM, TOP, draw_tradeoff
+from mmedge.proof.drawing.axes import Axis
 from tests.calibration.report.made import a_trial, an_outcome, for_the_cpu
 from tests.calibration.report.read import Read
 

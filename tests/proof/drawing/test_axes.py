@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmedge.calibration.report.axes import Axis, ticks
+from mmedge.proof.drawing.axes import Axis, ticks
 
 
 def test_an_axis_may_go_up_and_ends_where_it_ends() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from mmedge.calibration.report.markup import Markup, element, fold, joined, shortened, table
+from mmedge.proof.drawing.markup import Markup, element, fold, joined, shortened, table
 
 
 def test_text_is_escaped_and_markup_is_not() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mmedge.calibration.report import check_page, write_page
-from mmedge.calibration.report import writing as module
 from mmedge.errors import ConfigError, ResourceError
+from mmedge.proof.drawing import writing as module
+from mmedge.proof.drawing.writing import check_page, write_page
 
 
 def test_a_page_is_written_and_replaced(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Writes a page where the user wants it."""
+"""Writes a page or a picture where the user wants it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from mmedge.errors import ConfigError, ResourceError
 
 __all__ = ["check_page", "write_page"]
 
-SUFFIX = ".html"
 
-
-def check_page(path: Path) -> None:
+def check_page(path: Path, *, what: str = "a report", suffix: str = ".html") -> None:
     """Refuse a place where a page could not be written, before the work is done.
 
     Raises:
         ConfigError: wrong suffix, no parent folder, something else is there, or the system
             does not let us write.
     """
-    if path.suffix != SUFFIX:
-        raise ConfigError(f"a report's name ends in {SUFFIX}, not {path.name!r}")
+    if path.suffix != suffix:
+        raise ConfigError(f"{what}'s name ends in {suffix}, not {path.name!r}")
     folder = path.absolute().parent
     if not folder.is_dir():
         raise ConfigError(f"the folder {folder} does not exist; make it first")
