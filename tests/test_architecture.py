@@ -57,7 +57,7 @@ OFFLINE = ("export", "calibration", "proof")
 OUTSIDE = {
     "torch": ("models", "export", "demo.recipe", "demo.train"),
     "onnxscript": ("export",),
-    "onnx": ("export", "calibration", "demo.train"),
+    "onnx": ("export", "calibration", "engines", "demo.train"),
     "safetensors": ("export", "demo.recipe", "demo.train"),
     "mlxtend": ("demo",),
 }

@@ -87,8 +87,8 @@ def test_only_tensorrt_pip_and_rtx_bring_a_tensorrt() -> None:
     found = {extra for extra in EXTRAS if any(p.startswith("tensorrt") for p in packages(extra))}
     assert found == {"tensorrt-pip", "rtx"}
     assert packages("tensorrt-pip") == {"tensorrt"}
-    assert packages("rtx") == {"tensorrt-rtx"}
-    assert packages("tensorrt") == {"cuda-python"}
+    assert packages("rtx") == {"onnx", "tensorrt-rtx"}
+    assert packages("tensorrt") == {"cuda-python", "onnx"}
 
 
 def test_only_export_brings_torch() -> None:

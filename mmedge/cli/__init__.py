@@ -23,6 +23,7 @@ COMMANDS = {
     "predict": "mmedge.cli.prediction:predict",
     "eval": "mmedge.cli.evaluation:evaluate",
     "calibrate": "mmedge.cli.calibration:calibrate",
+    "build": "mmedge.cli.building:build",
     "gallery": "mmedge.cli.retrieval:gallery",
     "search": "mmedge.cli.retrieval:search",
     "serve": "mmedge.cli.live:serve",

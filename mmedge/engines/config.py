@@ -71,6 +71,11 @@ class BuildConfig:
             raise ConfigError("engines that are compiled ahead of time need a folder: give out")
         if self.dla_core is not None:
             raise ConfigError(f"{self.ahead_of_time} is a desktop GPU, and has no DLA")
+        if self.version_compatible or self.hardware_compatible:
+            raise ConfigError(
+                "TensorRT-RTX compiles ahead of time for one version and one GPU: build without "
+                "version_compatible and hardware_compatible"
+            )
 
     @property
     def flags(self) -> dict[str, int | bool | str | None]:

@@ -1,0 +1,148 @@
+"""One graph in, one engine out: a strongly typed network, compiled by whichever TensorRT.
+
+What the graph's types say is what is computed: no flag lowers a precision, and TF32 is off.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mmedge.engines.config import BuildConfig
+from mmedge.engines.listening import Heard, interruptible, make_listener, make_monitor
+from mmedge.engines.profiles import Profile, check_profile
+from mmedge.engines.settings import make_settings, network_flags, use_dla
+from mmedge.engines.toolkit import Toolkit
+from mmedge.errors import IncompatibleError, MmedgeError, ResourceError
+
+__all__ = ["Compiled", "build_engine", "inspect_engine"]
+
+_NO_MEMORY = ("out of memory", "outofmemory", "insufficient memory", "memory allocation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """What the compiler made of a graph.
+
+    Attributes:
+        engine: serialised, in the toolkit's own format.
+        layers: the compiler's own list of layers; empty where it gives none, and the engine
+            has to be asked.
+        seconds: how long it took.
+        warnings: what the compiler warned of.
+        notes: what a reader of the report should know, such as what a DLA does not run.
+    """
+
+    engine: bytes
+    layers: str
+    seconds: float
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def build_engine(
+    read_model: Callable[[], bytes],
+    *,
+    what: str,
+    profile: Profile,
+    config: BuildConfig,
+    toolkit: Toolkit,
+    say: Callable[[str], None] = lambda _: None,
+    on_dla: bool = False,
+) -> Compiled:
+    """Compile one graph.
+
+    Ctrl-C ends it at the compiler's next step, which may take some seconds.
+
+    Args:
+        read_model: gives the ONNX file's bytes, which are let go once they are parsed.
+        what: the graph, for error messages.
+        profile: the shapes that the engine takes.
+        config: how to build.
+        toolkit: what builds.
+        say: told what is under way.
+        on_dla: whether ``config.dla_core`` is meant for this graph.
+
+    Raises:
+        ConfigError: the profile does not fit the graph.
+        IncompatibleError: this TensorRT cannot build it, or not so.
+        ResourceError: the memory does not suffice.
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    trt, heard = toolkit.trt, Heard()
+    listener = make_listener(trt, heard)
+    begin_ns = time.perf_counter_ns()
+    builder = _open_builder(listener, toolkit, heard)
+    network = builder.create_network(network_flags(toolkit))
+    parser = trt.OnnxParser(network, listener)
+    if not parser.parse(read_model()):
+        raise IncompatibleError(_refusal(parser, what, toolkit))
+    inputs = (network.get_input(index) for index in range(network.num_inputs))
+    check_profile(what, profile, {each.name: tuple(each.shape) for each in inputs})
+    settings = make_settings(builder, profile, config, toolkit)
+    notes = []
+    if on_dla and config.dla_core is not None:
+        notes.append(use_dla(settings, builder, network, config.dla_core, toolkit))
+    with interruptible() as stopped:
+        if hasattr(settings, "progress_monitor"):
+            settings.progress_monitor = make_monitor(trt, say, stopped)
+        serialised = builder.build_serialized_network(network, settings)
+    if serialised is None:
+        raise _failure(what, toolkit, heard)
+    return Compiled(
+        engine=bytes(serialised),
+        layers=heard.layers,
+        seconds=(time.perf_counter_ns() - begin_ns) / 1e9,
+        warnings=tuple(dict.fromkeys(heard.complaints)),
+        notes=tuple(notes),
+    )
+
+
+def inspect_engine(engine: bytes, what: str, toolkit: Toolkit) -> str:
+    """Give what an ``EngineInspector`` says of an engine that was built just now, as JSON.
+
+    Raises:
+        IncompatibleError: it cannot be opened again.
+    """
+    trt, heard = toolkit.trt, Heard()
+    runtime = trt.Runtime(make_listener(trt, heard))
+    opened = runtime.deserialize_cuda_engine(engine)
+    if opened is None:
+        raise _failure(what, toolkit, heard)
+    inspector = opened.create_engine_inspector()
+    return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+
+
+def _open_builder(listener: Any, toolkit: Toolkit, heard: Heard) -> Any:
+    try:
+        return toolkit.trt.Builder(listener)
+    except TypeError as exc:  # how its bindings say that there is none
+        why = heard.complaints[-1] if heard.complaints else str(exc)
+        raise IncompatibleError(
+            f"{toolkit.name} {toolkit.version} cannot start: {why}. Does the driver here run the "
+            "CUDA that it was made for? 'mmedge doctor' compares them."
+        ) from exc
+
+
+def _refusal(parser: Any, what: str, toolkit: Toolkit) -> str:
+    """Put the parser's first error into words."""
+    first = parser.get_error(0) if parser.num_errors else None
+    why = "no reason given" if first is None else first.desc()
+    node = "" if first is None else first.node_name() or first.node_operator()
+    return (
+        f"{what}: {toolkit.name} {toolkit.version} does not take it, at {node or 'an unnamed node'}"
+        f": {why}"
+    )
+
+
+def _failure(what: str, toolkit: Toolkit, heard: Heard) -> MmedgeError:
+    """Make the error of a build that came to nothing; the compiler's last words say why."""
+    why = heard.complaints[-1] if heard.complaints else "no reason given"
+    text = f"{what}: {toolkit.name} {toolkit.version} could not build it: {why}"
+    if any(sign in "".join(heard.complaints).lower() for sign in _NO_MEMORY):
+        return ResourceError(
+            f"{text}. Close what else uses the memory, or give less: --workspace-mib, --max-batch."
+        )
+    return IncompatibleError(text)

@@ -1,0 +1,108 @@
+"""What the compiler says and does while it works: complaints, its layers, progress, Ctrl-C.
+
+Its base classes are known only when a TensorRT is there, so the classes are made then.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Heard", "interruptible", "make_listener", "make_monitor"]
+
+_LOG = logging.getLogger(__name__)
+_QUIET_NS = 2_000_000_000
+"""Between two words about progress."""
+
+
+@dataclass
+class Heard:
+    """What a compiler said.
+
+    Attributes:
+        complaints: errors and warnings, in order.
+        layers: its list of the engine's layers; TensorRT-RTX gives one, in a message.
+    """
+
+    complaints: list[str] = field(default_factory=list)
+    layers: str = ""
+
+
+def make_listener(trt: Any, heard: Heard) -> Any:
+    """Make an ``ILogger`` that keeps what is worth keeping, and hands the rest on."""
+    loud = (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR, trt.ILogger.WARNING)
+
+    class Listener(trt.ILogger):  # type: ignore[misc]  # known only now
+        def log(self, severity: Any, message: str) -> None:
+            if severity in loud:
+                heard.complaints.append(message)
+            elif message.startswith("Layers:"):
+                heard.layers = message
+            _LOG.debug("%s", message)
+
+    return Listener()
+
+
+def make_monitor(trt: Any, say: Callable[[str], None], stopped: threading.Event) -> Any:
+    """Make an ``IProgressMonitor`` that tells how far the compiler is.
+
+    Args:
+        trt: the module.
+        say: told the phase and its share, every two seconds at most.
+        stopped: once set, the compiler is to end at its next step.
+    """
+    last_ns = time.monotonic_ns()
+    steps: dict[str, int] = {}
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # known only now
+        def phase_start(self, phase: str, parent: str | None, count: int) -> None:
+            steps[phase] = max(1, count)
+
+        def step_complete(self, phase: str, step: int) -> bool:
+            nonlocal last_ns
+            now_ns = time.monotonic_ns()
+            if now_ns - last_ns > _QUIET_NS:
+                last_ns = now_ns
+                say(f"{phase.lower()} {min(1.0, (step + 1) / steps.get(phase, 1)):.0%}")
+            return not stopped.is_set()
+
+        def phase_finish(self, phase: str) -> None:
+            steps.pop(phase, None)
+
+    return Monitor()
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """Let Ctrl-C and SIGTERM set an event instead of raising: the compiler is no place for that.
+
+    The signal comes again at the end, for whom it was meant. Outside of the main thread nothing
+    changes: there, no signal comes.
+
+    Yields:
+        what is set.
+    """
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    came = []
+
+    def hear(number: int, _: object) -> None:
+        came.append(number)
+        stopped.set()
+
+    before = {each: signal.signal(each, hear) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])

@@ -1,0 +1,134 @@
+"""The engines of a bundle, with a stand-in for TensorRT and a real cache."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmedge.bundle import Bundle
+from mmedge.engines import building
+from mmedge.engines.audit import read_promise
+from mmedge.engines.building import build_engines, choose_plan_for_engines
+from mmedge.engines.config import BuildConfig
+from mmedge.engines.graph import PlanGraph
+from mmedge.errors import ConfigError, IncompatibleError, ProofError
+from mmedge.manifest import Plan
+from tests.engines.fake_tensorrt import FakeTensorRT, toolkit_of
+from tests.engines.requests import cache_in
+
+
+def plan_of(plan: Plan, precision: str, target: str) -> Plan:
+    return plan.model_copy(update={"precision": precision, "target": target})
+
+
+@pytest.fixture
+def plans(demo: Bundle) -> dict[str, Plan]:
+    fp32 = demo.manifest.plans["fp32"]
+    return {
+        "fp32": fp32,
+        "half": plan_of(fp32, "fp16", "tensorrt"),
+        "both": plan_of(fp32, "mixed", "tensorrt"),
+        "cpu": plan_of(fp32, "int8", "cpu"),
+    }
+
+
+def test_auto_takes_the_lowest_precision_for_tensorrt(plans: dict[str, Plan]) -> None:
+    assert choose_plan_for_engines(plans, "auto") == ("both", "")
+    assert choose_plan_for_engines(plans, "half") == ("half", "")
+    assert choose_plan_for_engines(plans, "fp32") == ("fp32", "")
+
+
+def test_auto_takes_float32_where_there_is_no_plan_for_tensorrt_and_says_so(
+    plans: dict[str, Plan],
+) -> None:
+    few = {name: plans[name] for name in ("fp32", "cpu")}
+    name, why = choose_plan_for_engines(few, "auto")
+    assert name == "fp32"
+    assert "'mmedge calibrate' makes one" in why
+
+
+def test_a_plan_that_is_not_there_or_for_cpus_is_refused(plans: dict[str, Plan]) -> None:
+    with pytest.raises(ConfigError, match="no plan 'int8'; it has fp32, half, both, cpu"):
+        choose_plan_for_engines(plans, "int8")
+    with pytest.raises(IncompatibleError, match="plan 'cpu' is for CPUs"):
+        choose_plan_for_engines(plans, "cpu")
+
+
+def listed(bundle: Bundle, precision: str) -> list[dict[str, Any]]:
+    """What an inspector says of engines that compute all products of a bundle in one type."""
+    graphs = [
+        PlanGraph(bundle.read(ref), name)
+        for name, ref in bundle.manifest.plans["fp32"].graphs.items()
+    ]
+    return [
+        {
+            "Name": product,
+            "LayerType": "gemm",
+            "Inputs": [{"Name": "a", "Format/Datatype": precision}],
+            "Metadata": f"[ONNX Layer: {product}]",
+        }
+        for graph in graphs
+        for product in read_promise(graph, ()).products
+    ]
+
+
+def using(monkeypatch: pytest.MonkeyPatch, fake: FakeTensorRT) -> FakeTensorRT:
+    monkeypatch.setattr(building, "open_toolkit", lambda name: toolkit_of(fake))
+    return fake
+
+
+def test_every_graph_is_built_once_audited_and_kept(
+    monkeypatch: pytest.MonkeyPatch, demo: Bundle, tmp_path: Path
+) -> None:
+    fake = using(monkeypatch, FakeTensorRT(layers=listed(demo, "Float")))
+    said: list[str] = []
+    first = build_engines(demo, BuildConfig(), cache=cache_in(tmp_path), say=said.append)
+    again = build_engines(demo, BuildConfig(), cache=cache_in(tmp_path))
+    assert fake.builds == 4
+    assert [each.graph for each in first.engines] == ["camera", "mic", "hint", "fusion"]
+    assert [each.kept for each in (*first.engines, *again.engines)] == [False] * 4 + [True] * 4
+    assert first.engines[0].audit.precisions == {"Float": 7}
+    assert [each.audit for each in first.engines] == [each.audit for each in again.engines]
+    assert first.where == "Orin (8.7), driver 540.4.0, CUDA 12.6, tensorrt 10.3.0"
+    assert said[:4] == ["camera: there is none yet", "camera: check", "camera: build", said[3]]
+    assert fake.opened == [b"an engine"] * 4  # what was built just now, and nothing of the cache
+
+
+def test_an_engine_that_computes_otherwise_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, demo: Bundle, tmp_path: Path
+) -> None:
+    using(monkeypatch, FakeTensorRT(layers=listed(demo, "Half")))
+    cache = cache_in(tmp_path)
+    with pytest.raises(ProofError, match=r"graph 'camera' of plan .* takes Half where Float"):
+        build_engines(demo, BuildConfig(), cache=cache)
+    assert cache.entries() == ()
+
+
+def test_another_batch_is_another_engine(
+    monkeypatch: pytest.MonkeyPatch, demo: Bundle, tmp_path: Path
+) -> None:
+    fake = using(monkeypatch, FakeTensorRT(layers=listed(demo, "Float")))
+    said: list[str] = []
+    build_engines(demo, BuildConfig(), cache=cache_in(tmp_path))
+    build_engines(demo, BuildConfig(max_batch=32), cache=cache_in(tmp_path), say=said.append)
+    assert fake.builds == 8
+    assert said[0] == "camera: its profile is another"
+
+
+def test_what_was_built_before_ctrl_c_is_kept(
+    monkeypatch: pytest.MonkeyPatch, demo: Bundle, tmp_path: Path
+) -> None:
+    fake = using(monkeypatch, FakeTensorRT(layers=listed(demo, "Float")))
+
+    def say(stage: str) -> None:
+        if stage == "mic: build":
+            fake.interrupted = signal.SIGINT
+
+    cache = cache_in(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        build_engines(demo, BuildConfig(), cache=cache, say=say)
+    heads = [each.head for each in cache.entries()]
+    assert [head.request.graph for head in heads if head is not None] == ["camera"]
