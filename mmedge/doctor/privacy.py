@@ -55,7 +55,7 @@ def make_scrubber(
         for secret in secrets:
             text = text.replace(secret, "***")
         if len(home) > 1:
-            text = re.sub(rf"{re.escape(home)}(?=[/\\\s'\":;,)]|$)", "~", text)
+            text = re.sub(rf"(?<![\w/.~-]){re.escape(home)}(?=[/\\\s'\":;,)]|$)", "~", text)
         for pattern, stand_in in _PATTERNS:
             text = pattern.sub(stand_in, text)
         if user and user not in _NOBODY:

@@ -90,7 +90,7 @@ def test_a_gpu_on_the_bus_without_a_driver_is_found(machine: Seeded) -> None:
     machine.file("etc/os-release", 'NAME="Ubuntu"\nID=ubuntu\n')
     found = named(machine.examine(), "no-driver")
     assert (found.severity, found.remedy) == ("error", "sudo ubuntu-drivers install")
-    assert "1 NVIDIA GPU(s) are on the PCI bus" in found.what
+    assert "NVIDIA GPUs on the PCI bus: 1" in found.what
 
 
 @without_driver

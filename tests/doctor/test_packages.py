@@ -7,20 +7,39 @@ from pathlib import Path
 
 import pytest
 
+from mmedge.doctor.checks.onnxruntime import check_onnxruntime
+from mmedge.doctor.looking.gpu import Gpus
 from mmedge.doctor.looking.imports import try_imports
-from mmedge.doctor.looking.packages import Need, find_packages, read_needs
+from mmedge.doctor.looking.packages import Need, Package, find_packages, read_needs
+from mmedge.doctor.machine import Machine
 from tests.doctor.seeding import Seeded, named, names
 
 
 def test_both_onnxruntimes_are_found_with_their_remedy(machine: Seeded) -> None:
     machine.package("onnxruntime", "1.31.1")
     machine.package("onnxruntime-gpu", "1.31.1")
+    machine.module(
+        "onnxruntime/capi/build_and_package_info.py",
+        "package_name = 'onnxruntime'\n__version__ = '1.31.1'\n",
+    )
     found = named(machine.examine(), "two-onnxruntimes")
     assert found.severity == "error"
     assert found.remedy == (
-        "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu'"
+        "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime"
     )
-    assert "onnxruntime 1.31.1 and onnxruntime-gpu 1.31.1" in found.what
+    assert found.what == (
+        "onnxruntime 1.31.1 and onnxruntime-gpu 1.31.1 are both installed, in one folder: the one "
+        "that came last (onnxruntime) has overwritten the other, and removing either breaks both"
+    )
+
+
+def test_of_both_onnxruntimes_a_machine_with_a_gpu_keeps_the_gpus() -> None:
+    packages = tuple(
+        Package(name=name, version="1.31.1", folder="/site-packages")
+        for name in ("onnxruntime", "onnxruntime-gpu")
+    )
+    found = list(check_onnxruntime(Machine(packages=packages, gpus=Gpus(cuda=(13, 0)))))
+    assert found[0].remedy.endswith("&& pip install onnxruntime-gpu")
 
 
 def test_one_onnxruntime_is_not_two(machine: Seeded) -> None:

@@ -20,6 +20,7 @@ SCRUB = make_scrubber(
 
 def test_secrets_and_names_are_taken_out() -> None:
     assert SCRUB("see /home/alice/.venv/lib/x.so") == "see ~/.venv/lib/x.so"
+    assert SCRUB("/mnt/home/alice/x") == "/mnt/home/USER/x"
     assert SCRUB("/home/alice-old/x, /home/bob/y") == "/home/USER/x, /home/USER/y"
     assert SCRUB("/tmp/pytest-of-alice/3") == "/tmp/pytest-of-USER/3"
     assert SCRUB("/media/alice/SSD/guard.mmedge") == "/media/USER/SSD/guard.mmedge"

@@ -40,9 +40,9 @@ def _no_driver(machine: Machine, tensorrts: tuple[Package, ...]) -> Finding:
     if machine.jetson.here:
         why = "this is a Jetson"
     elif machine.gpus.listed:
-        why = f"{machine.gpus.listed} NVIDIA GPU(s) are on the PCI bus"
+        why = f"NVIDIA GPUs on the PCI bus: {machine.gpus.listed}"
     elif waiting:
-        why = f"{', '.join(map(str, waiting))} wait(s) for one"
+        why = f"{' and '.join(map(str, waiting))} cannot do without"
     else:
         why = "without an NVIDIA GPU, everything runs on the CPU"
     serious = machine.jetson.here or machine.gpus.listed or waiting

@@ -24,15 +24,17 @@ def check_onnxruntime(machine: Machine) -> Iterator[Finding]:
             where="onnxruntime",
         )
     if len(installed) > 1:
-        keep = "onnxruntime-gpu" if machine.package("onnxruntime-gpu") else "onnxruntime"
-        names = " and ".join(map(str, installed))
+        gpu = machine.gpus.cuda and machine.package("onnxruntime-gpu") and not machine.jetson.here
+        keep = "onnxruntime-gpu" if gpu else "onnxruntime"
+        names, last = " and ".join(map(str, installed)), machine.software.onnxruntime
         yield Finding(
             name="two-onnxruntimes",
             severity="error",
-            what=f"{names} are both installed, in one folder: the one that came last has "
-            "overwritten the other, and removing either breaks both",
+            what=f"{names} are both installed, in one folder: the one that came last"
+            f"{f' ({last})' if last else ''} has overwritten the other, and removing either "
+            "breaks both",
             remedy=f"pip uninstall -y {' '.join(each.name for each in installed)} "
-            f"&& pip install '{keep}'",
+            f"&& pip install {keep}",
             where=installed[0].folder,
         )
     yield from _cuda(machine)

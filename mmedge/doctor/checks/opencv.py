@@ -39,7 +39,7 @@ def _hidden(machine: Machine) -> Iterator[Finding]:
     """A wheel from pip hides the system's OpenCV, and has no GStreamer."""
     system, imported = machine.software.system_cv2, machine.imports.get("cv2")
     wheels = machine.installed(*OPENCVS)
-    if not system or imported is None:
+    if not system or imported is None or imported.error:
         return
     if str(imported.more.get("gstreamer", "NO")).startswith("YES"):
         return

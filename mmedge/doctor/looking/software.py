@@ -25,6 +25,7 @@ class Software:
         distribution: of Linux, such as ``debian`` or ``ubuntu``.
         system_cv2: folder of the OpenCV that the system brings; empty where there is none.
         system_tensorrt: folder of the TensorRT bindings that the system brings.
+        onnxruntime: the package that the files of ONNX Runtime were written by last.
         built_for_cuda: which CUDA the installed ONNX Runtime was built for; empty for none.
     """
 
@@ -35,6 +36,7 @@ class Software:
     distribution: str = ""
     system_cv2: str = ""
     system_tensorrt: str = ""
+    onnxruntime: str = ""
     built_for_cuda: tuple[int, ...] = ()
 
 
@@ -42,6 +44,9 @@ def look_at_software(place: Place) -> Software:
     """Read what lies on the disk; nothing is imported."""
     system_python = _system_python(place)
     folders = tuple(_system_folders(place, system_python))
+    built = _build_of_onnxruntime(place)
+    written_by = re.search(r"package_name\s*=\s*['\"]([\w-]+)", built)
+    cuda = re.search(r"cuda_version\s*=\s*['\"](\d+)(?:\.(\d+))?", built)
     distribution = re.search(r"^ID=\"?([\w.-]+)", place.read("etc/os-release"), re.MULTILINE)
     return Software(
         system_python=system_python,
@@ -50,7 +55,8 @@ def look_at_software(place: Place) -> Software:
         distribution=distribution[1] if distribution else "",
         system_cv2=_holding(folders, "cv2", "cv2.*.so", "cv2/__init__.py"),
         system_tensorrt=_holding(folders, "tensorrt", "tensorrt/__init__.py"),
-        built_for_cuda=_built_for_cuda(place),
+        onnxruntime=written_by[1] if written_by else "",
+        built_for_cuda=tuple(int(part) for part in cuda.groups() if part) if cuda else (),
     )
 
 
@@ -82,14 +88,12 @@ def _holding(folders: tuple[Path, ...], name: str, *patterns: str) -> str:
     return ""
 
 
-def _built_for_cuda(place: Place) -> tuple[int, ...]:
+def _build_of_onnxruntime(place: Place) -> str:
     """Read what ONNX Runtime's own build wrote beside its library."""
     for folder in place.path:
         file = Path(folder) / "onnxruntime" / "capi" / "build_and_package_info.py"
         try:
-            text = file.read_text(encoding="utf-8", errors="replace")
+            return file.read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
-        match = re.search(r"cuda_version\s*=\s*['\"](\d+)(?:\.(\d+))?", text)
-        return tuple(int(part) for part in match.groups() if part) if match else ()
-    return ()
+    return ""
