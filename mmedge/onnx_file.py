@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from mmedge.errors import ArtefactError
 from mmedge.operators import ALLOWED, IR_VERSION, OPSET
 
-__all__ = ["check_onnx"]
+__all__ = ["check_onnx", "fields_of", "varint"]
 
 # Message -> field number -> the message, or the thing to look at, that stands there.
 _FIELDS = {
@@ -67,7 +67,7 @@ def _walk(view: memoryview) -> Iterator[tuple[str, int, int, int]]:
     stack = [("model", 0, len(view))]
     while stack:
         kind, begin, end = stack.pop()
-        for number, first, last, value in _split(view, begin, end):
+        for number, first, last, value in fields_of(view, begin, end):
             thing = _FIELDS[kind].get(number)
             if thing in _FIELDS:
                 stack.append((thing, first, last))
@@ -75,18 +75,24 @@ def _walk(view: memoryview) -> Iterator[tuple[str, int, int, int]]:
                 yield thing, first, last, value
 
 
-def _split(view: memoryview, begin: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Give number, extent and value of each field that is not the proto3 default."""
-    position = begin
+def fields_of(
+    view: memoryview, begin: int = 0, end: int | None = None
+) -> Iterator[tuple[int, int, int, int]]:
+    """Give number, extent and value of each field of a message that is not the proto3 default.
+
+    Raises:
+        EOFError: it is not protobuf.
+    """
+    position, end = begin, len(view) if end is None else end
     while position < end:
-        tag, position = _varint(view, position, end)
+        tag, position = varint(view, position, end)
         wire, first, value = tag & 7, position, 0
         if wire == _VARINT:
-            value, position = _varint(view, position, end)
+            value, position = varint(view, position, end)
             if not value:
                 continue
         elif wire == _LENGTH_DELIMITED:
-            length, first = _varint(view, position, end)
+            length, first = varint(view, position, end)
             position = first + length
         elif wire in (_FIXED32, _FIXED64):
             position += 4 if wire == _FIXED32 else 8
@@ -97,7 +103,12 @@ def _split(view: memoryview, begin: int, end: int) -> Iterator[tuple[int, int, i
         yield tag >> 3, first, position, value
 
 
-def _varint(view: memoryview, position: int, end: int) -> tuple[int, int]:
+def varint(view: memoryview, position: int, end: int) -> tuple[int, int]:
+    """Read a number, and give where the next begins.
+
+    Raises:
+        EOFError: it does not end, or not by then.
+    """
     value = 0
     for shift in range(0, 70, 7):
         if position >= end:

@@ -148,7 +148,7 @@ def may_import(module: str, target: str) -> bool:
     if part in BASE:
         return other in BASE
     if part == "runtime" and other == "engines":
-        return within(module, "runtime.backends.tensorrt")
+        return within(module, "runtime.backends")
     return other in BASE or other in ARROWS.get(part, frozenset())
 
 

@@ -22,11 +22,11 @@ from mmedge.engines.stored import Built
 from mmedge.engines.toolkit import Toolkit, open_toolkit
 from mmedge.errors import ConfigError, IncompatibleError
 from mmedge.manifest import FUSION, FileRef, Plan
+from mmedge.specs.plan import lowest_plan
 
 __all__ = ["BuildReport", "EngineReport", "build_engines", "choose_plan_for_engines"]
 
 Say = Callable[[str], None]
-_LOWEST_FIRST = ("int8", "mixed", "fp16", "fp32")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,10 +151,10 @@ def choose_plan_for_engines(plans: Mapping[str, Plan], wanted: str) -> tuple[str
         IncompatibleError: it is for CPUs.
     """
     if wanted == "auto":
-        made = [name for name, plan in plans.items() if plan.target == "tensorrt"]
-        if not made:
+        made = lowest_plan(plans, "tensorrt")
+        if made is None:
             return "fp32", "the bundle has no plan for TensorRT; 'mmedge calibrate' makes one"
-        return min(made, key=lambda name: _LOWEST_FIRST.index(plans[name].precision)), ""
+        return made, ""
     if wanted not in plans:
         raise ConfigError(f"the bundle has no plan {wanted!r}; it has {', '.join(plans)}")
     if plans[wanted].target == "cpu":

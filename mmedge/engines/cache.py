@@ -122,13 +122,16 @@ class EngineCache:
                 self._tidy(path, request)
         return built
 
-    def find(self, model_sha256: str, place: Place, *, what: str) -> Built:
-        """Give the engine that was built here last of a graph's file; builds none.
+    def find(self, model_sha256: str, place: Place, *, what: str) -> tuple[EngineRequest, Built]:
+        """Give the engine of a graph's file that was used here last; builds none.
 
         Args:
             model_sha256: hash of the graph's file.
             place: where it is to run.
             what: the graph, for error messages.
+
+        Returns:
+            what it was built for, and the engine.
 
         Raises:
             IncompatibleError: there is none that may be used here.
@@ -143,7 +146,7 @@ class EngineCache:
                     continue
                 found = self._open(entry.path, entry.head.request)
                 if isinstance(found, Built):
-                    return found
+                    return entry.head.request, found
                 reasons.append(found)
         why = f": {reasons[0]}" if reasons else ""
         raise IncompatibleError(

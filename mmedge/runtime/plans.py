@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from mmedge.errors import ConfigError, IncompatibleError
 from mmedge.manifest import Plan
 from mmedge.runtime.backends.instructions import Cpu, lacking, this_cpu
+from mmedge.specs.plan import lowest_plan
 
 __all__ = ["AUTO", "Choice", "choose_plan", "imitates", "refuse_imitation"]
 
 AUTO = "auto"
+TENSORRT = ("tensorrt", "tensorrt-rtx", "onnxruntime-tensorrt")
+"""Backends that compute plans for TensorRT as they were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,8 @@ def choose_plan(
     """Find the plan that is meant, and refuse one that this machine would compute wrongly.
 
     ``auto`` takes, on the backend ``cpu``, the plan for CPUs that was measured to be the
-    fastest on a machine like this one, if it is faster than ``fp32`` and right here; else
-    ``fp32``.
+    fastest on a machine like this one, if it is faster than ``fp32`` and right here; where
+    TensorRT computes, the plan for it of the lowest precision; else ``fp32``.
 
     Args:
         plans: the bundle's.
@@ -56,11 +59,17 @@ def choose_plan(
     """
     cpu = cpu or this_cpu()
     if wanted == AUTO:
-        return _fastest(plans, cpu, threads) if backend == "cpu" else Choice("fp32", "")
+        return _automatic(plans, backend, cpu, threads)
     if wanted not in plans:
         raise ConfigError(f"the bundle has no plan {wanted!r}; it has {', '.join(plans)}")
     if imitates(plans[wanted], backend):
-        return Choice(wanted, "it is for TensorRT; the backend 'cpu' only imitates it, in float")
+        why = f"it is for TensorRT; the backend {backend!r} only imitates it, in float"
+        return Choice(wanted, why)
+    if plans[wanted].target == "cpu" and backend in (*TENSORRT, "cuda"):
+        raise IncompatibleError(
+            f"plan {wanted!r} is for CPUs, and the backend {backend!r} would compute something "
+            "else of it. Take --plan auto."
+        )
     if backend == "openvino" and plans[wanted].precision != "fp32":
         # Seen with 2026.4: the demo's INT8 plans answered 1.3 and 2.6 times as far off as allowed.
         raise IncompatibleError(
@@ -79,7 +88,9 @@ def choose_plan(
 
 def imitates(plan: Plan, backend: str) -> bool:
     """Whether a backend only imitates what a plan was made for, in float and slowly."""
-    return backend == "cpu" and plan.target == "tensorrt"
+    if plan.target != "tensorrt":
+        return False
+    return backend == "cpu" or (backend == "cuda" and plan.precision != "fp16")
 
 
 def refuse_imitation(plans: Mapping[str, Plan], name: str, backend: str) -> None:
@@ -90,10 +101,21 @@ def refuse_imitation(plans: Mapping[str, Plan], name: str, backend: str) -> None
     """
     if name in plans and imitates(plans[name], backend):
         raise IncompatibleError(
-            f"plan {name!r} is for TensorRT, and the backend 'cpu' only imitates it, more slowly "
-            "than fp32: good to predict files with and to verify, but not to serve. Take --plan "
-            "auto, or the backend that it was made for."
+            f"plan {name!r} is for TensorRT, and the backend {backend!r} only imitates it, more "
+            "slowly than fp32: good to predict files with and to verify, but not to serve. Take "
+            "--plan auto, or the backend that it was made for."
         )
+
+
+def _automatic(plans: Mapping[str, Plan], backend: str, cpu: Cpu, threads: int | None) -> Choice:
+    if backend == "cpu":
+        return _fastest(plans, cpu, threads)
+    if backend not in TENSORRT or len(plans) == 1:
+        return Choice("fp32", "")
+    made = lowest_plan(plans, "tensorrt")
+    if made is None:
+        return Choice("fp32", "the bundle has no plan for TensorRT")
+    return Choice(made, "made for TensorRT")
 
 
 def _fastest(plans: Mapping[str, Plan], cpu: Cpu, threads: int | None) -> Choice:

@@ -16,6 +16,7 @@ from mmedge.bundle import Bundle, open_bundle
 from mmedge.errors import ArtefactError, ConfigError
 from mmedge.manifest import FUSION, PRESENCE, Manifest
 from mmedge.runtime.backends import Arrays, Backend, open_backend
+from mmedge.runtime.backends.signature import same_tensors
 from mmedge.runtime.choosing import choose
 from mmedge.runtime.decision import decide
 from mmedge.runtime.embedding import embed, zeros
@@ -288,11 +289,10 @@ class Predictor(Closing):
             spin=self._spin,
             simulate=self.simulated,
         )
-        if graph.spec != self.manifest.graphs[name]:
+        if not same_tensors(graph.spec, self.manifest.graphs[name]):
             graph.close()
             raise ArtefactError(
-                f"graph {name!r} has other inputs or outputs than the manifest says; "
-                "export the model again"
+                f"graph {name!r} has other inputs or outputs than the manifest's; export it again"
             )
         return graph
 

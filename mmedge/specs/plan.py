@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
 from mmedge.specs.base import Name, Note, Spec
 
-__all__ = ["FileRef", "Kept", "Plan", "Sha256", "Speed", "Tolerance"]
+__all__ = ["FileRef", "Kept", "Plan", "Sha256", "Speed", "Tolerance", "lowest_plan"]
 
 MAX_FILE_BYTES = 2 * 2**30
 
@@ -83,3 +84,14 @@ class Plan(Spec):
         fields: dict[str, Any] = dump(self)
         needed = ("precision", "target", "graphs", "tolerances")
         return {name: value for name, value in fields.items() if value or name in needed}
+
+
+def lowest_plan(plans: Mapping[str, Plan], target: str) -> str | None:
+    """Give the plan for a target that computes in the fewest bits; ``None`` if there is none."""
+    bits = ("int8", "mixed", "fp16")
+    made = {
+        name: bits.index(plan.precision)
+        for name, plan in plans.items()
+        if plan.precision in bits and plan.target == target
+    }
+    return min(made, key=lambda name: made[name], default=None)

@@ -151,7 +151,7 @@ def test_no_byte_of_a_file_may_be_another_and_none_be_missing(
     with pytest.raises(IncompatibleError):
         cache.find(REQUEST.model_sha256, PLACE, what="graph")
     file.write_bytes(true)
-    assert cache.find(REQUEST.model_sha256, PLACE, what="graph") == BUILT
+    assert cache.find(REQUEST.model_sha256, PLACE, what="graph") == (REQUEST, BUILT)
 
 
 def test_an_engine_of_another_device_is_built_again(spy: Spy, tmp_path: Path) -> None:
@@ -198,7 +198,9 @@ def test_a_build_that_fails_leaves_nothing(spy: Spy) -> None:
 class TestFinding:
     def find(self, spy: Spy, **changes: Any) -> bytes:
         wanted = request(**changes)
-        return spy.cache.find(wanted.model_sha256, wanted.place, what="graph 'camera'").engine
+        found, built = spy.cache.find(wanted.model_sha256, wanted.place, what="graph 'camera'")
+        assert (found.model_sha256, found.place) == (wanted.model_sha256, wanted.place)
+        return built.engine
 
     def test_what_was_built_is_found_by_the_graphs_file_and_the_place(self, spy: Spy) -> None:
         assert spy.ask(request(flags={"dla_core": 1})) == self.find(spy)

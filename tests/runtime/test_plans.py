@@ -119,3 +119,46 @@ def test_an_imitation_says_so_predicts_and_verifies_but_does_not_serve() -> None
         IncompatibleError, match="good to predict files with and to verify, but not to serve"
     ):
         Engine(made, LiveConfig(), lambda tick: None, plan="trt")
+
+
+TRT = {"target": "tensorrt"}
+
+
+@pytest.mark.parametrize("backend", ["tensorrt", "tensorrt-rtx", "onnxruntime-tensorrt"])
+@pytest.mark.parametrize(
+    ("made", "chosen", "said"),
+    [
+        ({}, "fp32", ""),
+        ({"small": cpu_plan(("new", 2, 0.1))}, "fp32", "plan fp32: the bundle has no plan for Te"),
+        ({"half": {**TRT, "precision": "fp16"}}, "half", "plan half: made for TensorRT"),
+        (
+            {"half": {**TRT, "precision": "fp16"}, "mix": {**TRT, "precision": "mixed"}},
+            "mix",
+            "plan mix: made for TensorRT",
+        ),
+        ({"mix": {**TRT, "precision": "mixed"}, "low": TRT}, "low", "plan low: made for TensorRT"),
+    ],
+)
+def test_where_tensorrt_computes_auto_takes_its_plan_of_the_lowest_precision(
+    made: Mapping[str, Any], backend: str, chosen: str, said: str
+) -> None:
+    choice = choose_plan(plans(**made), "auto", backend, cpu=NEW)
+    assert choice.plan == chosen
+    assert str(choice).startswith(said)
+    assert bool(str(choice)) == bool(said)
+
+
+def test_cuda_takes_float32_and_imitates_integers_but_not_halves() -> None:
+    made = plans(low=TRT, half={**TRT, "precision": "fp16"})
+    assert choose_plan(made, "auto", "cuda", cpu=NEW).plan == "fp32"
+    assert str(choose_plan(made, "half", "cuda", cpu=NEW)) == ""
+    choice = str(choose_plan(made, "low", "cuda", cpu=NEW))
+    assert choice == "plan low: it is for TensorRT; the backend 'cuda' only imitates it, in float"
+
+
+@pytest.mark.parametrize("backend", ["tensorrt", "tensorrt-rtx", "onnxruntime-tensorrt", "cuda"])
+def test_a_plan_for_cpus_is_refused_where_a_gpu_computes(backend: str) -> None:
+    with pytest.raises(
+        IncompatibleError, match=f"plan 'a' is for CPUs, and the backend '{backend}"
+    ):
+        choose_plan(plans(a=cpu_plan()), "a", backend, cpu=NEW)

@@ -21,11 +21,15 @@ Arrays = Mapping[str, NDArray[np.generic]]
 BACKENDS = {
     "cpu": "mmedge.runtime.backends.onnxruntime_cpu:OnnxRuntimeCpu",
     "openvino": "mmedge.runtime.backends.openvino:OpenVino",
+    "tensorrt": "mmedge.runtime.backends.tensorrt:TensorRT",
+    "tensorrt-rtx": "mmedge.runtime.backends.tensorrt:TensorRTRtx",
 }
 """Name that the user gives -> where it is implemented; only the chosen one is imported."""
 PACKAGES = {
     "cpu": ("onnxruntime", "onnxruntime-gpu"),
     "openvino": ("openvino",),
+    "tensorrt": ("tensorrt", "cuda-bindings"),
+    "tensorrt-rtx": ("tensorrt-rtx", "cuda-bindings"),
 }
 """Backend -> the packages whose versions its numbers and its speed hang on."""
 

@@ -3,7 +3,7 @@
 On CPUs with AMX or BF16 it computes float32 graphs in BF16 unless told not to; here it is told,
 and asked whether it does. An index beyond its table, such as a token's that the model has no
 embedding for, gives zeros and no error: such indices are looked for in the inputs, see
-`mmedge.runtime.backends.openvino_tables`.
+`mmedge.runtime.backends.tables`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from mmedge._closing import Closing
 from mmedge._optional import require
 from mmedge.errors import ArtefactError, IncompatibleError
 from mmedge.runtime.backends import Arrays
-from mmedge.runtime.backends.openvino_tables import check_indices, tables_of
 from mmedge.runtime.backends.signature import (
     check_feeds,
     check_results,
@@ -26,6 +25,7 @@ from mmedge.runtime.backends.signature import (
     tensor_spec,
     wanted_of,
 )
+from mmedge.runtime.backends.tables import check_indices, tables_of
 from mmedge.specs import DType, GraphSpec, TensorSpec
 
 __all__ = ["OpenVino"]
@@ -94,7 +94,7 @@ class OpenVino(Closing):
             (_spec(node, what) for node in graph.get_parameters()),
             (_spec(node, what) for node in graph.get_results()),
         )
-        self._tables = tables_of(graph)
+        self._tables = tables_of(model)
         self._names = [spec.name for spec in self._spec.outputs]
         self._wanted = wanted_of(self._spec)
         self._request: Any = compiled.create_infer_request()

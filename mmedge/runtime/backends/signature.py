@@ -17,8 +17,10 @@ __all__ = [
     "Wanted",
     "check_feeds",
     "check_results",
+    "check_shapes",
     "fits",
     "graph_spec",
+    "same_tensors",
     "tensor_spec",
     "wanted_of",
 ]
@@ -69,6 +71,14 @@ def tensor_spec(
     return TensorSpec(name=name, dtype=kinds[kind], shape=("batch", *rest))
 
 
+def same_tensors(one: GraphSpec, other: GraphSpec) -> bool:
+    """Tell whether two graphs take and give the same; arrays go by name, so in any order."""
+    return all(
+        {each.name: each for each in mine} == {each.name: each for each in theirs}
+        for mine, theirs in ((one.inputs, other.inputs), (one.outputs, other.outputs))
+    )
+
+
 def wanted_of(spec: GraphSpec) -> Wanted:
     """Give what `fits` compares with."""
     return {each.name: (np.dtype(each.dtype), each.shape[1:]) for each in spec.inputs}
@@ -106,8 +116,15 @@ def check_feeds(what: str, spec: GraphSpec, feeds: Arrays) -> None:
 
 def check_results(what: str, spec: GraphSpec, outputs: Arrays, batch: int) -> None:
     """Refuse outputs of another shape than a graph declares, such as one of a fixed batch."""
+    check_shapes(what, spec, {name: array.shape for name, array in outputs.items()}, batch)
+
+
+def check_shapes(
+    what: str, spec: GraphSpec, shapes: Mapping[str, tuple[int, ...]], batch: int
+) -> None:
+    """Refuse as `check_results` does, where only the shapes are known yet."""
     for each in spec.outputs:
-        shape = outputs[each.name].shape
+        shape = shapes[each.name]
         if shape != (batch, *each.shape[1:]):
             raise ArtefactError(
                 f"{what} gives {each.name!r} the shape {shape} for a batch of {batch}, but "

@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from mmedge.errors import ArtefactError, ConfigError
+from mmedge.engines.driver import probe
+from mmedge.errors import ArtefactError, ConfigError, IncompatibleError
 from mmedge.runtime.backends import BACKENDS, Backend, backend_class, open_backend
 from mmedge.specs import GraphSpec, TensorSpec
 from tests.fakes import encoder_graph, head_graph, onnx_model
+from tests.runtime.backends.recording_cuda import stand_in
 
-TOLERANCE = {"cpu": 1e-6, "openvino": 1e-6}  # absolute, on numbers of about 1
-PACKAGES = {"cpu": "onnxruntime", "openvino": "openvino"}
+TOLERANCE = {  # absolute, on numbers of about 1
+    "cpu": 1e-6,
+    "openvino": 1e-6,
+    "tensorrt": 1e-5,
+    "tensorrt-rtx": 1e-5,
+    "recording": 1e-6,
+}
+PACKAGES = {
+    "cpu": "onnxruntime",
+    "openvino": "openvino",
+    "tensorrt": "tensorrt",
+    "tensorrt-rtx": "tensorrt_rtx",
+}
+# An engine has to be there first.
+TENSORRT = {
+    "tensorrt": "tests.runtime.backends.built_first:BuiltFirst",
+    "tensorrt-rtx": "tests.runtime.backends.built_first:BuiltFirstRtx",
+}
+ON_GPU = tuple(TENSORRT)
+NAMES = [pytest.param(each, marks=pytest.mark.gpu if each in ON_GPU else ()) for each in BACKENDS]
 
 SPEC = GraphSpec(
     inputs=(TensorSpec(name="samples", dtype="float32", shape=("batch", 2)),),
@@ -28,11 +49,26 @@ def feeds(rows: int) -> dict[str, Any]:
     return {"samples": np.arange(2 * rows, dtype=np.float32).reshape(rows, 2) / (2 * rows)}
 
 
-@pytest.fixture(params=BACKENDS)
-def name(request: pytest.FixtureRequest) -> str:
-    """A backend's name; skipped where its package is not installed."""
-    pytest.importorskip(PACKAGES[request.param])
-    return str(request.param)
+@pytest.fixture(params=[*NAMES, "recording"])
+def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A backend's name; skipped where its package, or its GPU, is not there.
+
+    ``recording`` is TensorRT's, over stand-ins for CUDA and TensorRT, see `recording_cuda`.
+    """
+    chosen = str(request.param)
+    if chosen == "recording":
+        stand_in(monkeypatch, tmp_path)
+        monkeypatch.setitem(BACKENDS, chosen, "tests.runtime.backends.recording_cuda:Recorded")
+        return chosen
+    if chosen in ON_GPU:
+        try:
+            probe()
+        except IncompatibleError as exc:
+            pytest.skip(str(exc))
+    pytest.importorskip(PACKAGES[chosen])
+    if chosen in TENSORRT:
+        monkeypatch.setitem(BACKENDS, chosen, TENSORRT[chosen])
+    return chosen
 
 
 class TestContract:
@@ -229,4 +265,4 @@ def test_an_unknown_backend_is_named_with_those_that_are_there() -> None:
 
 
 def test_every_backend_has_a_tolerance_here() -> None:
-    assert set(TOLERANCE) == set(PACKAGES) == set(BACKENDS)
+    assert set(TOLERANCE) - {"recording"} == set(PACKAGES) == set(BACKENDS)

@@ -14,7 +14,6 @@ from mmedge.bundle import Bundle
 from mmedge.errors import IncompatibleError, MissingDependencyError
 from mmedge.proof.verify import verify
 from mmedge.runtime.backends import open_backend
-from mmedge.runtime.backends.openvino_tables import Table, check_indices
 from mmedge.runtime.plans import choose_plan
 from tests.fakes import encoder_graph, linear_bundle, onnx_model
 
@@ -76,17 +75,3 @@ def test_where_it_is_not_installed_its_extra_is_named(monkeypatch: pytest.Monkey
     with pytest.raises(MissingDependencyError, match=r"pip install 'mmedge\[openvino\]'") as caught:
         open_backend("openvino", encoder_graph(), what="g")
     assert caught.value.exit_code == 4
-
-
-@pytest.mark.parametrize(
-    ("table", "words"),
-    [
-        (Table("ids", 4), "input 'ids' has the index 9 into a table of 4 rows"),
-        (Table("", 4, (0, 4)), "the graph has the index 4 into a table of 4 rows"),
-        (Table("", 4, (-5, 0)), "the graph has the index -5 into a table of 4 rows"),
-    ],
-)
-def test_an_index_beyond_its_table_is_told(table: Table, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        check_indices([table], {"ids": np.int64([[0, 9]])})
-    check_indices([Table("ids", 10), Table("", 4, (-4, 3))], {"ids": np.int64([[0, 9]])})

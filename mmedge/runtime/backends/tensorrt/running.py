@@ -1,0 +1,179 @@
+"""One engine that runs: in to the GPU, through it, and out again, in this order on one stream."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmedge._closing import Closing
+from mmedge.errors import IncompatibleError, MmedgeError, ResourceError
+from mmedge.runtime.backends import Arrays
+from mmedge.runtime.backends.signature import check_shapes, graph_spec, tensor_spec
+from mmedge.runtime.backends.tensorrt.cuda import Cuda, Memory
+from mmedge.specs import DType, GraphSpec, TensorSpec
+
+__all__ = ["Runner"]
+
+Array = NDArray[np.generic]
+
+_DTYPES: dict[str, DType] = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "UINT8": "uint8",
+    "INT8": "int8",
+    "INT32": "int32",
+    "INT64": "int64",
+    "BOOL": "bool",
+}
+_LOG = logging.getLogger(__name__)
+
+
+class Runner(Closing):
+    """An engine, its context, a stream and blocks of memory.
+
+    Args:
+        engine: serialised; it has been authenticated.
+        trt: the module that built it, ``tensorrt`` or ``tensorrt_rtx``.
+        cuda: the runtime of CUDA.
+        what: the graph, for error messages.
+        dla_core: the DLA that the engine was built for, if one was.
+
+    Raises:
+        IncompatibleError: this TensorRT cannot open the engine, or CUDA fails.
+        ResourceError: the GPU's memory does not suffice.
+        ArtefactError: no bundle holds a graph with such inputs and outputs.
+    """
+
+    def __init__(
+        self, engine: bytes, *, trt: Any, cuda: Cuda, what: str, dla_core: int | None = None
+    ) -> None:
+        self._what = what
+        self._cuda = cuda
+        self._heard: deque[str] = deque(maxlen=8)  # complaints; the last one tells most
+        self._memory = Memory(cuda)
+        self._stream: Any = None
+        self._listener = _make_logger(trt, self._heard)  # which TensorRT does not keep alive
+        self._runtime = self._made(trt.Runtime, self._listener)
+        self._runtime.engine_host_code_allowed = (
+            True  # it is ours: version-compatible ones bring some
+        )
+        if dla_core is not None:
+            self._runtime.DLA_core = dla_core
+        self._engine = self._made(self._runtime.deserialize_cuda_engine, engine)
+        self._context = self._made(self._engine.create_execution_context)
+        self.spec, self._rows = _read_signature(self._engine, trt, what)
+        self._stream = cuda.open_stream()
+
+    def run(self, feeds: Arrays) -> dict[str, Array]:
+        """Run any batch, in pieces of as many rows as the engine was built for.
+
+        Args:
+            feeds: input -> array that fits `spec`.
+
+        Returns:
+            output -> array of the caller's own.
+        """
+        batch = len(next(iter(feeds.values())))
+        outputs = {each.name: _room(each, batch) for each in self.spec.outputs}
+        for begin in range(0, batch, self._rows):
+            rows = slice(begin, begin + self._rows)
+            ins = {name: np.ascontiguousarray(array[rows]) for name, array in feeds.items()}
+            try:
+                self._begin(ins, {name: array[rows] for name, array in outputs.items()})
+            finally:  # whatever happens, what is being copied must live until it is
+                self._cuda.wait(self._stream)
+        return outputs
+
+    def _begin(self, ins: Mapping[str, Array], outs: Mapping[str, Array]) -> None:
+        """Put one run on the stream."""
+        context = self._context
+        self._heard.clear()
+        for name, array in ins.items():
+            self._done(context.set_input_shape(name, array.shape))
+        shapes = {name: tuple(context.get_tensor_shape(name)) for name in outs}
+        check_shapes(self._what, self.spec, shapes, len(next(iter(ins.values()))))
+        addresses = {
+            name: self._memory.at(name, array.nbytes) for name, array in {**ins, **outs}.items()
+        }
+        for name, address in addresses.items():
+            self._done(context.set_tensor_address(name, address))
+        for name, array in ins.items():
+            self._cuda.copy_in(addresses[name], array, self._stream)
+        self._done(context.execute_async_v3(int(self._stream)))
+        for name, array in outs.items():
+            self._cuda.copy_out(array, addresses[name], self._stream)
+
+    def close(self) -> None:
+        """Give everything back, the stream's work done."""
+        stream, self._stream = self._stream, None
+        try:
+            if stream is not None:
+                self._cuda.wait(stream)
+                self._cuda.close_stream(stream)
+        except MmedgeError as exc:  # after some errors nothing works any more
+            _LOG.warning("%s was not closed in order: %s", self._what, exc)
+        self._memory.close()
+        self._context = self._engine = self._runtime = None
+
+    def _made(self, make: Callable[..., Any], *arguments: Any) -> Any:
+        """Make a part of TensorRT's; where that fails it gives ``None``, or its bindings raise."""
+        try:
+            made = make(*arguments)
+        except TypeError as exc:
+            raise self._failed("cannot open the engine") from exc
+        if made is None:
+            raise self._failed("cannot open the engine")
+        return made
+
+    def _done(self, done: bool) -> None:
+        if not done:
+            raise self._failed("cannot run the engine")
+
+    def _failed(self, what: str) -> MmedgeError:
+        why = self._heard[-1] if self._heard else "it gives no reason"
+        words = f"TensorRT {what} of {self._what}: {why.strip().rstrip('.')}."
+        if "memory" in why.lower():
+            return ResourceError(f"{words} Close what else uses the GPU's memory.")
+        return IncompatibleError(f"{words} Build it again with: mmedge build BUNDLE")
+
+
+def _make_logger(trt: Any, heard: deque[str]) -> Any:
+    """Make TensorRT's logger; its base class is known only now."""
+    loud = (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR, trt.ILogger.WARNING)
+
+    class Logger(trt.ILogger):  # type: ignore[misc]
+        def log(self, severity: Any, message: str) -> None:
+            if severity in loud:
+                heard.append(message)
+            _LOG.debug("%s", message)
+
+    return Logger()
+
+
+def _read_signature(engine: Any, trt: Any, what: str) -> tuple[GraphSpec, int]:
+    """Read an engine's inputs and outputs, and how many rows it takes at most."""
+    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    is_input = {name: engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}
+    ins = [name for name in names if is_input[name]]
+    spec = graph_spec(
+        what,
+        (_spec(engine, name, what) for name in ins),
+        (_spec(engine, name, what) for name in names if not is_input[name]),
+    )
+    largest = [engine.get_tensor_profile_shape(name, 0)[2][0] for name in ins]
+    return spec, min(largest)
+
+
+def _spec(engine: Any, name: str, what: str) -> TensorSpec:
+    sizes = [size if size >= 0 else None for size in engine.get_tensor_shape(name)]
+    return tensor_spec(what, name, sizes, engine.get_tensor_dtype(name).name, _DTYPES)
+
+
+def _room(spec: TensorSpec, batch: int) -> Array:
+    sizes = [size for size in spec.shape[1:] if isinstance(size, int)]
+    return np.empty((batch, *sizes), spec.dtype)
