@@ -139,6 +139,30 @@ def test_a_tensorrt_from_pip_that_hides_jetpacks_is_found(machine: Seeded) -> No
     assert found.remedy == "pip uninstall -y tensorrt"
 
 
+def test_a_tensorrt_before_10_is_found(machine: Seeded) -> None:
+    machine.jetson()
+    machine.debian(nvidia_jetpack="6.0+b106", libnvinfer8="8.6.2.3-1+cuda12.2")
+    found = named(machine.examine(), "old-tensorrt")
+    assert found.severity == "error"
+    assert found.what == (
+        "TensorRT 8.6.2.3 is here, and engines need 10.3 or newer: JetPack 6.1 or newer"
+    )
+
+
+def test_of_two_tensorrts_the_newer_counts(machine: Seeded) -> None:
+    machine.debian(libnvinfer8="8.6.2.3-1+cuda12.2", libnvinfer10="10.3.0.30-1+cuda12.5")
+    assert look_at_jetson(machine.place).system_tensorrt == "10.3.0.30"
+
+
+def test_a_tensorrt_without_its_python_package_is_found(machine: Seeded) -> None:
+    machine.jetson()
+    found = named(machine.examine(), "no-tensorrt-bindings")
+    assert (found.severity, found.remedy) == (
+        "error",
+        "sudo apt-get install python3-libnvinfer",
+    )
+
+
 def test_another_python_than_jetpacks_is_found(machine: Seeded) -> None:
     machine.jetson()
     (machine.root / "usr/bin").mkdir(parents=True)

@@ -14,7 +14,7 @@ __all__ = ["check_board"]
 def check_board(machine: Machine) -> Iterator[Finding]:
     """Find what makes a Jetson slower than it is, or leaves it without TensorRT."""
     jetson = machine.jetson
-    if jetson.here and not jetson.system_tensorrt:
+    if jetson.here and not jetson.system_tensorrt and not machine.package("tensorrt"):
         yield Finding(
             name="no-jetpack",
             severity="error",

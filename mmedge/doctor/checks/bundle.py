@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mmedge.doctor.finding import Finding
+from mmedge.doctor.finding import Finding, Severity
 from mmedge.doctor.machine import TENSORRTS, Machine
 
 if TYPE_CHECKING:
     from mmedge.bundle import Bundle
+    from mmedge.specs import Modality
 
 __all__ = ["check_bundle"]
 
@@ -23,24 +24,35 @@ def check_bundle(machine: Machine) -> Iterator[Finding]:
 
 
 def _modalities(machine: Machine, bundle: Bundle) -> Iterator[Finding]:
-    kinds = {modality.kind for modality in bundle.manifest.modalities.values()}
-    wanted = {
-        "text": (("tokenizers", "text", "tokenise"),),
-        "sound": (("sounddevice", "live", "listen"), ("soxr", "live", "resample")),
-        "image": (("cv2", "opencv-headless", "see"),),
-    }
-    for kind in sorted(kinds & set(wanted)):
-        for module, extra, verb in wanted[kind]:
+    for modality, spec in bundle.manifest.modalities.items():
+        for module, extra, severity, without in _wanted(spec):
             imported = machine.imports.get(module)
             if imported is not None and imported.missing:
                 yield Finding(
                     name="bundle-needs-package",
-                    severity="error",
-                    what=f"{bundle.manifest.name} takes {kind}, and without the package "
-                    f"'{module}' nothing here can {verb}",
+                    severity=severity,
+                    what=f"{bundle.manifest.name} takes {modality!r} ({spec.kind}), and without "
+                    f"the package '{module}' {without}",
                     remedy=f"pip install 'mmedge[{extra}]'",
                     where=module,
                 )
+
+
+def _wanted(spec: Modality) -> tuple[tuple[str, str, Severity, str], ...]:
+    """Give what a modality needs: module, extra, how badly, and what does not work without it."""
+    if spec.kind == "text":
+        return (("tokenizers", "text", "error", "nothing here can read a text"),)
+    if spec.kind == "sound":
+        rate = f"only sound of {spec.rate_hz} Hz can be heard"
+        return (
+            ("sounddevice", "live", "warning", "there is no --mic"),
+            ("soxr", "live", "warning", rate),
+        )
+    if spec.kind == "image":
+        if spec.filter.startswith("pillow-"):
+            return (("cv2", "opencv-headless", "warning", "there is no --camera"),)
+        return (("cv2", "opencv-headless", "error", f"there is no filter '{spec.filter}'"),)
+    return ()
 
 
 def _plans(machine: Machine, bundle: Bundle) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from mmedge.doctor.finding import Finding
-from mmedge.doctor.looking.packages import Package
+from mmedge.doctor.looking.packages import Package, numbers
 from mmedge.doctor.machine import TENSORRTS, Machine
 
 __all__ = ["check_gpu"]
@@ -20,6 +20,7 @@ def check_gpu(machine: Machine) -> Iterator[Finding]:
     if machine.gpus.problem:
         yield _no_driver(machine, tensorrts)
     yield from _hidden(machine, tensorrts)
+    yield from _old(machine)
     yield from _versions(machine, tensorrts)
     for name, capability in zip(machine.gpus.names, machine.gpus.capabilities, strict=True):
         if capability < _LEAST and not machine.jetson.here:
@@ -74,7 +75,11 @@ def _hidden(machine: Machine, tensorrts: tuple[Package, ...]) -> Iterator[Findin
     system, folder = machine.jetson.system_tensorrt, machine.software.system_tensorrt
     if not system:
         return
-    wheels = [each for each in tensorrts if not folder or not folder.startswith(each.folder)]
+    wheels = [
+        each
+        for each in tensorrts
+        if each.name != "tensorrt-lean" and not (folder and folder.startswith(each.folder))
+    ]
     if wheels:
         yield Finding(
             name="tensorrt-hidden",
@@ -84,7 +89,7 @@ def _hidden(machine: Machine, tensorrts: tuple[Package, ...]) -> Iterator[Findin
             remedy=f"pip uninstall -y {' '.join(each.name for each in wheels)}",
             where=wheels[0].folder,
         )
-    elif not folder:
+    elif not folder and "python3-libnvinfer" not in machine.jetson.debian:
         yield Finding(
             name="no-tensorrt-bindings",
             severity="error" if machine.jetson.here else "warning",
@@ -92,13 +97,29 @@ def _hidden(machine: Machine, tensorrts: tuple[Package, ...]) -> Iterator[Findin
             remedy="sudo apt-get install python3-libnvinfer",
             where="/usr/lib/python3/dist-packages",
         )
-    elif machine.software.isolated:
+    elif folder and machine.software.isolated:
         yield Finding(
             name="tensorrt-hidden",
             severity="error" if machine.jetson.here else "warning",
             what=f"the system's TensorRT {system} cannot be seen in this environment",
             remedy='python3 -m venv --upgrade --system-site-packages "$VIRTUAL_ENV"',
             where=folder,
+        )
+
+
+def _old(machine: Machine) -> Iterator[Finding]:
+    """TensorRT 8 has neither strongly typed networks nor FP16 by the graph's types."""
+    package, system = machine.package("tensorrt"), machine.jetson.system_tensorrt
+    version = package.version if package else system
+    if version and numbers(version) < (10,):
+        update = "sudo apt-get update && sudo apt-get dist-upgrade && sudo apt-get install "
+        yield Finding(
+            name="old-tensorrt",
+            severity="error",
+            what=f"TensorRT {version} is here, and engines need 10.3 or newer"
+            + (": JetPack 6.1 or newer" if machine.jetson.here else ""),
+            remedy="pip install 'mmedge[tensorrt-pip]'" if package else f"{update}nvidia-jetpack",
+            where=package.folder if package else "libnvinfer",
         )
 
 

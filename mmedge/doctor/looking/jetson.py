@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mmedge.doctor.looking.packages import numbers
 from mmedge.doctor.place import Place
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class Jetson:
     @property
     def system_tensorrt(self) -> str:
         """Version of the TensorRT that the system's package manager installed."""
-        names = (name for name in self.debian if name.startswith("libnvinfer"))
-        return max((self.debian[name] for name in names), default="").partition("-")[0]
+        versions = [self.debian[name] for name in self.debian if name.startswith("libnvinfer")]
+        return max(versions, key=numbers, default="").partition("-")[0]
 
 
 def look_at_jetson(place: Place) -> Jetson:
