@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmedge.engines.config import BuildConfig
-from mmedge.engines.listening import Heard, interruptible, make_listener, make_monitor
+from mmedge.engines.listening import Heard, interruptible, listen, make_monitor
 from mmedge.engines.profiles import Profile, check_profile
 from mmedge.engines.settings import make_settings, network_flags, use_dla
 from mmedge.engines.toolkit import Toolkit
@@ -71,10 +71,11 @@ def build_engine(
         ResourceError: the memory does not suffice.
         KeyboardInterrupt: Ctrl-C was pressed.
     """
-    trt, heard = toolkit.trt, Heard()
-    listener = make_listener(trt, heard)
+    trt = toolkit.trt
+    listener = listen(trt)
+    heard: Heard = listener.heard
     begin_ns = time.perf_counter_ns()
-    builder = _open_builder(listener, toolkit, heard)
+    builder = _open_builder(listener, toolkit)
     network = builder.create_network(network_flags(toolkit))
     parser = trt.OnnxParser(network, listener)
     if not parser.parse(read_model()):
@@ -106,20 +107,21 @@ def inspect_engine(engine: bytes, what: str, toolkit: Toolkit) -> str:
     Raises:
         IncompatibleError: it cannot be opened again.
     """
-    trt, heard = toolkit.trt, Heard()
-    runtime = trt.Runtime(make_listener(trt, heard))
+    trt = toolkit.trt
+    listener = listen(trt)
+    runtime = trt.Runtime(listener)
     opened = runtime.deserialize_cuda_engine(engine)
     if opened is None:
-        raise _failure(what, toolkit, heard)
+        raise _failure(what, toolkit, listener.heard)
     inspector = opened.create_engine_inspector()
     return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
 
-def _open_builder(listener: Any, toolkit: Toolkit, heard: Heard) -> Any:
+def _open_builder(listener: Any, toolkit: Toolkit) -> Any:
     try:
         return toolkit.trt.Builder(listener)
     except TypeError as exc:  # how its bindings say that there is none
-        why = heard.complaints[-1] if heard.complaints else str(exc)
+        why = (listener.heard.complaints or [str(exc)])[-1]
         raise IncompatibleError(
             f"{toolkit.name} {toolkit.version} cannot start: {why}. Does the driver here run the "
             "CUDA that it was made for? 'mmedge doctor' compares them."

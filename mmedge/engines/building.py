@@ -240,7 +240,7 @@ class _Work:
             on_dla=on_dla,
         )
         self.say(f"{graph}: audit")
-        if compiled.layers:
+        if compiled.layers or self.toolkit.driver is None:
             layers = parse_listing(compiled.layers)
         else:
             layers = parse_inspection(inspect_engine(compiled.engine, what, self.toolkit))

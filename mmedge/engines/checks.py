@@ -94,7 +94,7 @@ def _uint8(graph: PlanGraph) -> Iterator[tuple[str, str]]:
     for value in graph.model.graph.input:
         if value.type.tensor_type.elem_type == onnx.TensorProto.UINT8:
             for node in graph.takers.get(value.name, ()):
-                if node.op_type != "Cast":
+                if node.op_type not in ("Cast", "Shape"):
                     complaint = f"{node.op_type} {node.name!r} takes the bytes of {value.name!r}"
                     yield f"{complaint}, and TensorRT lets only a Cast", "cast"
     for node in graph.nodes:

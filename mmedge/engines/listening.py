@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-__all__ = ["Heard", "interruptible", "make_listener", "make_monitor"]
+__all__ = ["Heard", "interruptible", "listen", "make_monitor"]
 
 _LOG = logging.getLogger(__name__)
 _QUIET_NS = 2_000_000_000
@@ -34,16 +35,29 @@ class Heard:
     layers: str = ""
 
 
-def make_listener(trt: Any, heard: Heard) -> Any:
-    """Make an ``ILogger`` that keeps what is worth keeping, and hands the rest on."""
+def listen(trt: Any) -> Any:
+    """Give the ``ILogger`` of this process, its ears empty; what it hears is ``.heard``.
+
+    There is one: TensorRT goes on with the first that it was given, for as long as anything
+    that was made with it lives, and ignores all others.
+    """
+    listener = _listener(trt)
+    listener.heard = Heard()
+    return listener
+
+
+@cache
+def _listener(trt: Any) -> Any:
     loud = (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR, trt.ILogger.WARNING)
 
     class Listener(trt.ILogger):  # type: ignore[misc]  # known only now
+        heard = Heard()
+
         def log(self, severity: Any, message: str) -> None:
             if severity in loud:
-                heard.complaints.append(message)
+                self.heard.complaints.append(message)
             elif message.startswith("Layers:"):
-                heard.layers = message
+                self.heard.layers = message
             _LOG.debug("%s", message)
 
     return Listener()

@@ -109,6 +109,14 @@ TAKEN = {
         [node("Cast", ["x"], "s", to=1), node("Transpose", ["s"], "y", perm=[0, 2, 1, 3])],
         takes=TensorProto.UINT8,
     ),
+    "bytes whose shape is asked for": graph_of(
+        [
+            node("Shape", ["x"], "sizes"),
+            node("Cast", ["x"], "s", to=1),
+            node("Reshape", ["s", "sizes"], "y"),
+        ],
+        takes=TensorProto.UINT8,
+    ),
     "bytes as an output": graph_of(
         [node("Cast", ["x"], "y", to=TensorProto.UINT8)], gives=TensorProto.UINT8
     ),

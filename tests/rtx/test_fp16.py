@@ -60,4 +60,4 @@ def test_int8_and_fp16_together_compile(graph: str) -> None:
     wanted, found = (session(each).run(None, feeds)[0] for each in (int8.model, lowered.model))
     assert cosine(wanted, found) > 0.999
     assert np.abs(wanted - found).max() > 0
-    check(lowered.model)
+    check(lowered.model, lowered.int8)
