@@ -17,13 +17,13 @@ from mmedge.bundle import Bundle, check_target, file_ref, open_bundle, save_bund
 from mmedge.calibration.candidate import Workshop, with_plans
 from mmedge.calibration.config import CalibrateConfig, Target
 from mmedge.calibration.finishing import Finished, finish
+from mmedge.calibration.judging import Judge
 from mmedge.calibration.material import Material, prepare_material
 from mmedge.calibration.outcome import Calibration
 from mmedge.calibration.report import draw_page
-from mmedge.calibration.targeting import Say, TargetSearch
-from mmedge.calibration.trial import Judge
+from mmedge.calibration.targeting import TargetSearch
 from mmedge.errors import ConfigError, ProofError
-from mmedge.manifest import Plan
+from mmedge.manifest import Manifest, Plan
 from mmedge.proof.choosing import check_metric
 from mmedge.proof.data import (
     Prepared,
@@ -35,6 +35,7 @@ from mmedge.proof.data import (
 )
 from mmedge.proof.data.splitting import PARTS
 from mmedge.proof.drawing.writing import check_page, write_page
+from mmedge.proof.saying import Say, seldom
 from mmedge.runtime.backends import Arrays
 from mmedge.runtime.backends.instructions import this_cpu
 from mmedge.runtime.predictor import Predictor
@@ -94,19 +95,20 @@ def _calibrate(bundle: Bundle, config: CalibrateConfig, scratch: Path, say: Say)
     with Predictor(bundle, plan="fp32") as predictor:
         prepared = _samples(predictor, config, scratch, say)
         parts = split(prepared.groups)
-        ranges = prepared.take(parts.ranges)
-        refuse_unfit(ranges, bundle.manifest)
+        _check_parts(prepared, parts, bundle.manifest)
         finished = []
-        judges = _judges(bundle, prepared, parts, scratch, config)
-        deadline_ns = time.monotonic_ns() + int(config.minutes * 60e9)
-        for target in config.targets:
-            materials = _materials(predictor, ranges, target, say)
+        judges = _judges(bundle, prepared, parts, scratch, config, say=say)
+        begin_ns = time.monotonic_ns()
+        for number, target in enumerate(config.targets, start=1):
+            materials = _materials(predictor, prepared.take(parts.ranges), target, say)
+            # What one target leaves of its share of the time is the next one's.
+            until_ns = begin_ns + int(config.minutes * 60e9 * number / len(config.targets))
             search = TargetSearch(
                 workshop=Workshop(bundle, target, materials),
                 judge=judges["search"],
                 few=judges["few"],
                 config=config,
-                late=lambda: time.monotonic_ns() > deadline_ns,
+                late=partial(_is_over, until_ns),
                 say=say,
             )
             finished.append(finish(search, search.run(), judges["report"]))
@@ -116,10 +118,34 @@ def _calibrate(bundle: Bundle, config: CalibrateConfig, scratch: Path, say: Say)
 def _samples(predictor: Predictor, config: CalibrateConfig, scratch: Path, say: Say) -> Prepared:
     """Read and prepare the samples, and refuse what says too little."""
     say("samples")
+    told = seldom(say)
     samples = read_samples(config.data, predictor.manifest, split_by=config.split_by)
-    prepared = prepare_samples(samples, predictor.prepare, predictor.manifest, scratch / "samples")
+    prepared = prepare_samples(
+        samples,
+        predictor.prepare,
+        predictor.manifest,
+        scratch / "samples",
+        lambda seen: told(f"samples: {seen}"),
+    )
     refuse_unfit(prepared, predictor.manifest)
     return prepared
+
+
+def _is_over(until_ns: int) -> bool:
+    return time.monotonic_ns() > until_ns
+
+
+def _check_parts(prepared: Prepared, parts: Split, manifest: Manifest) -> None:
+    """Refuse parts that say too little: nothing is shipped that a part could not speak of."""
+    for name in PARTS:
+        part = prepared.take(getattr(parts, name))
+        refuse_unfit(part, manifest, part=name)
+        lacking = sorted(set(part.unlabelled) - set(prepared.unlabelled))
+        if name != "ranges" and lacking:
+            raise ConfigError(
+                f"no clip of the part {name!r} has a label for {lacking[0]!r}, though others have; "
+                "label clips of more speakers, sessions or files, or leave these labels out"
+            )
 
 
 def _materials(
@@ -128,18 +154,20 @@ def _materials(
     """Watch every encoder on the range samples."""
     graphs = predictor.manifest.plans["fp32"].graphs
     materials = {}
+    told = seldom(say)
     for name in predictor.manifest.presence:
         say(f"{target}: ranges of {name!r} from {part.unique(name)} inputs")
         model = predictor.bundle.read(graphs[name])
         materials[name] = prepare_material(
-            name, model, partial(_feeds, predictor, part, name), target
+            name, model, partial(_feeds, predictor, part, name, told), target
         )
     return materials
 
 
-def _feeds(predictor: Predictor, part: Prepared, name: str) -> Iterator[Arrays]:
+def _feeds(predictor: Predictor, part: Prepared, name: str, told: Say) -> Iterator[Arrays]:
     """Walk through a modality's inputs; the state of an encoder that remembers goes along."""
     for rows, windows in part.walks(name, None, OBSERVED):
+        told(f"ranges of {name!r}: input {rows[0]} of {part.unique(name)}")
         state = predictor.stream(name, len(rows))
         for window in windows:
             yield {**window, **state.feeds(name, len(rows))}
@@ -148,9 +176,17 @@ def _feeds(predictor: Predictor, part: Prepared, name: str) -> Iterator[Arrays]:
 
 
 def _judges(
-    bundle: Bundle, prepared: Prepared, parts: Split, scratch: Path, config: CalibrateConfig
+    bundle: Bundle,
+    prepared: Prepared,
+    parts: Split,
+    scratch: Path,
+    config: CalibrateConfig,
+    *,
+    say: Say,
 ) -> dict[str, Judge]:
     """Make a judge of the search part, of a few of it, and of the report part."""
+    say("what fp32 answers")
+    told = seldom(say)
     search = parts.search
     few = search[np.unique(np.linspace(0, len(search) - 1, min(FEW, len(search))).astype(int))]
     judges = {}
@@ -159,7 +195,9 @@ def _judges(
         folder.mkdir()
         # A few are asked for their noise only.
         asked = replace(config, metric=None) if name == "few" else config
-        judges[name] = Judge(bundle, prepared.take(rows), folder, asked)
+        judges[name] = Judge(
+            bundle, prepared.take(rows), folder, asked, lambda share: told(f"encoded: {share:.0%}")
+        )
     return judges
 
 
@@ -188,7 +226,8 @@ def _collect(
         samples={name: len(each) for name, each in rows.items()},
         groups={name: len(parts.digests[name]) for name in PARTS},
         skipped=tuple(prepared.skipped),
-        labelled=any(len(prepared.truths(task)[0]) for task in bundle.manifest.tasks),
+        labelled=len(prepared.unlabelled) < len(bundle.manifest.tasks),
+        unlabelled=prepared.unlabelled,
         machine=this_cpu().name,
         max_drop=config.max_drop,
     )

@@ -10,10 +10,11 @@ from typing import Literal
 
 from mmedge.bundle import Bundle
 from mmedge.calibration.candidate import CANDIDATE
+from mmedge.calibration.judging import Judge
 from mmedge.calibration.latency import Ratio
 from mmedge.calibration.outcome import Outcome, Watched
 from mmedge.calibration.targeting import WORTH, Searched, TargetSearch
-from mmedge.calibration.trial import Judge, Trial
+from mmedge.calibration.trial import Trial
 from mmedge.errors import ProofError
 from mmedge.manifest import Kept, Plan, Speed, Tolerance
 from mmedge.proof.paired import samples_needed
@@ -49,9 +50,9 @@ def finish(search: TargetSearch, searched: Searched, reporter: Judge) -> Finishe
     if searched.found is None:
         return _without(search, searched, SLOWER)
     trial, latency = searched.found.trial, dict(searched.latency)
-    if trial.passed and search.workshop.target == "cpu":
+    if trial.accepted and search.workshop.target == "cpu":
         trial, latency = _only_faster(search, trial, latency)
-    if not trial.passed:
+    if not trial.accepted:
         return _without(search, searched, _unproven(trial), trial=trial, failed=True)
     if not any(trial.int8.values()) and trial.candidate.rest == "fp32":
         return _without(search, searched, SLOWER, trial=trial)
@@ -67,7 +68,7 @@ def finish(search: TargetSearch, searched: Searched, reporter: Judge) -> Finishe
 def _unproven(trial: Trial) -> str:
     """Say why a trial did not pass, and what would help."""
     task, drop = max(trial.drops.items(), key=lambda each: each[1].bound)
-    if not trial.within:
+    if not trial.within and not trial.hopeless:
         return (
             f"no plan stays within {trial.max_drop:g} points: the best one loses "
             f"{trial.worst_value:.2f} points ({drop.metric} of {task!r}), and "
@@ -76,6 +77,8 @@ def _unproven(trial: Trial) -> str:
         )
     needed = samples_needed(drop, trial.max_drop)
     more = f"about {needed} samples" if needed else "more samples"
+    if needed is None and trial.hopeless:  # a plan that loses nothing would need these
+        more = f"at least {samples_needed(replace(drop, value=0.0, discordant=0), trial.max_drop)}"
     return (
         f"the best plan loses {max(0.0, drop.value):.2f} points of the {drop.metric} of {task!r} "
         f"on the {drop.samples} samples of the search part, but these prove only that it is at "
@@ -226,7 +229,7 @@ def _tolerances(bundle: Bundle) -> dict[Literal["cpu", "gpu"], Tolerance]:
 
 def _waiver(trial: Trial) -> str:
     """Say what was accepted without proof."""
-    if trial.proven or trial.worst_bound <= trial.max_drop:
+    if trial.worst_bound <= trial.max_drop:
         return ""
     task, drop = max(trial.drops.items(), key=lambda each: each[1].bound)
     return (

@@ -137,7 +137,8 @@ class Calibration:
         samples: part -> how many samples it has.
         groups: part -> how many groups.
         skipped: clips that could not be read.
-        labelled: whether there were labels; otherwise agreement with float32 was judged.
+        labelled: whether there were labels for any task.
+        unlabelled: tasks without; what was judged is their agreement with float32.
         machine: where the CPU's latency was measured.
         max_drop: the limit in points.
     """
@@ -148,6 +149,7 @@ class Calibration:
     groups: Mapping[str, int]
     skipped: tuple[str, ...]
     labelled: bool
+    unlabelled: tuple[str, ...]
     machine: str
     max_drop: float
 
@@ -156,6 +158,7 @@ class Calibration:
         return {
             "max_drop": self.max_drop,
             "labelled": self.labelled,
+            "unlabelled": list(self.unlabelled),
             "machine": self.machine,
             "samples": dict(self.samples),
             "groups": dict(self.groups),

@@ -22,7 +22,8 @@ class Found:
     """Where a search ended.
 
     Attributes:
-        trial: the cheapest that passed, or the most accurate one tried if none did.
+        trial: the cheapest that passed; if none did, the cheapest that may be accepted as it
+            is, or else the most accurate.
         restored: units that it keeps above INT8.
         trials: all that were tried, in order.
     """
@@ -63,7 +64,7 @@ def fewest_restored(
 
     end = len(order) if most is None else most
     low, high = least - 1, least  # restoring `low` units fails
-    while not trial(high).passed and high < end:
+    while not trial(high).settled and high < end:
         # Most models need few units back, so the first steps are small.
         low, high = high, end if late() else min(end, max(1, 2 * high))
     while trial(high).passed and high - low > 1 and not late():
@@ -74,5 +75,6 @@ def fewest_restored(
             low = middle
     best = high
     if not trial(high).passed:
-        best = min(trials, key=lambda count: trials[count].worst_bound)
+        accepted = [count for count in sorted(trials) if trials[count].accepted]
+        best = (accepted or sorted(trials, key=lambda count: trials[count].worst_bound))[0]
     return Found(trial=trials[best], restored=tuple(order[:best]), trials=tuple(trials.values()))

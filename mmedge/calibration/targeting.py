@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -9,18 +10,19 @@ from typing import Literal
 from mmedge.calibration.alone import fast_kinds, ratios_alone
 from mmedge.calibration.candidate import CANDIDATE, Candidate, Workshop, int8_share
 from mmedge.calibration.config import CalibrateConfig
+from mmedge.calibration.judging import Judge
 from mmedge.calibration.latency import Ratio, latency_ratio, plan_ratio
 from mmedge.calibration.ranges import METHODS, Method
 from mmedge.calibration.search import Found, fewest_restored
-from mmedge.calibration.sensitivity import Unit, measure, noise_of, ordered
-from mmedge.calibration.trial import Judge, Trial
+from mmedge.calibration.sensitivity import Unit, measure, ordered
+from mmedge.calibration.trial import Trial
+from mmedge.proof.saying import Say, seldom
 
-__all__ = ["Searched", "TargetSearch"]
+__all__ = ["WORTH", "Searched", "TargetSearch"]
 
 WORTH = 0.97
 """An encoder whose INT8 form takes longer than this share of float32's time stays float32."""
 
-Say = Callable[[str], None]
 Methods = Mapping[str, Method]
 
 
@@ -92,11 +94,14 @@ class TargetSearch:
         latency: dict[str, Ratio] = {}
         for name, material in materials.items():
             self.say(f"cpu: what is faster in INT8 in {name!r}")
-            alone = ratios_alone(material.model, material.lowerable)
+            alone = ratios_alone(material.model, material.lowerable, late=self.late)
             sets = fast_kinds(material.lowerable, alone)
             if self.config.precision == "int8":  # all that can be, whatever it takes
                 sets = sets[:1]
-            timed = {each: self.time(name, each) for each in sets}
+            timed: dict[frozenset[str], Ratio] = {}
+            for each in sets:
+                if not timed or not self.late():
+                    timed[each] = self.time(name, each)
             if timed:
                 best = min(timed, key=lambda each: timed[each].median)
                 latency[name] = timed[best]
@@ -112,18 +117,21 @@ class TargetSearch:
         return latency_ratio(material.original, model, material.example)
 
     def _methods(self, start: Candidate) -> dict[str, Method]:
-        """Choose how each encoder's ranges are made: the least noise with all of it lowered."""
+        """Choose how each encoder's ranges are made: the least noise with all of it lowered.
+
+        What there is no time to try is not chosen; the first needs no trial.
+        """
         methods: dict[str, Method] = {}
         for name, layers in start.int8.items():
-            if layers:
-                self.say(f"{self.workshop.target}: how the ranges of {name!r} are chosen")
-                noises = {
-                    method: self._noise(
-                        Candidate(int8={name: layers}, methods={name: method}, rest="fp32")
-                    )
-                    for method in METHODS
-                }
-                methods[name] = min(noises, key=lambda method: noises[method])
+            if not layers:
+                continue
+            self.say(f"{self.workshop.target}: how the ranges of {name!r} are chosen")
+            noises: dict[Method, float] = {}
+            for method in METHODS:
+                if not self.late():
+                    alone = Candidate(int8={name: layers}, methods={name: method}, rest="fp32")
+                    noises[method] = self._noise(alone)
+            methods[name] = min(noises, key=lambda method: noises[method], default=METHODS[0])
         return methods
 
     def _units(self, start: Candidate) -> list[Unit]:
@@ -135,15 +143,17 @@ class TargetSearch:
         ]
         self.say(f"{self.workshop.target}: what {len(units)} units cost, each alone")
 
+        told, numbers = seldom(self.say), itertools.count(1)
+
         def noise(unit: Unit) -> float:
+            told(f"{self.workshop.target}: unit {next(numbers)} of {len(units)}")
             alone = {unit.modality: frozenset(unit.layers)}
             return self._noise(Candidate(int8=alone, methods=start.methods, rest="fp32"))
 
         return ordered(measure(units, noise, self.late))
 
     def _noise(self, candidate: Candidate) -> float:
-        answers = self.few.outputs(self.workshop.build(candidate))
-        return noise_of(self.few.reference.outputs(), answers)
+        return self.few.noise(self.workshop.build(candidate))
 
     def attempt(self, candidate: Candidate) -> Trial:
         """Try a candidate on the search part."""

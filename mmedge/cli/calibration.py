@@ -8,7 +8,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from mmedge.cli.options import BundleArg, ForceOpt, JsonOpt
+from mmedge.cli.options import BundleArg, ForceOpt, JsonOpt, MetricOpt
 
 __all__ = ["calibrate"]
 
@@ -31,12 +31,7 @@ def calibrate(
     precision: Annotated[
         str, typer.Option(help="'auto', or what is accepted only: 'int8', 'fp16' or 'mixed'.")
     ] = "auto",
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            help="What drops are measured in, where a task has several: 'macro_f1', 'recall_at_5'."
-        ),
-    ] = None,
+    metric: MetricOpt = None,
     split_by: Annotated[
         str | None, typer.Option(help="Column whose values are never split between the parts.")
     ] = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mmedge.cli.options import BackendOpt, BundleArg, JsonOpt
+from mmedge.cli.options import BackendOpt, BundleArg, JsonOpt, MetricOpt
 from mmedge.errors import ProofError
 
 __all__ = ["evaluate"]
@@ -32,12 +32,7 @@ def evaluate(
         float | None,
         typer.Option(help="Points that a plan may lose; ends with 7 if one is not proven to."),
     ] = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            help="What drops are measured in, where a task has several: 'macro_f1', 'recall_at_5'."
-        ),
-    ] = None,
+    metric: MetricOpt = None,
     backend: BackendOpt = "cpu",
     as_json: JsonOpt = False,
 ) -> None:

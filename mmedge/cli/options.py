@@ -14,6 +14,7 @@ __all__ = [
     "EveryOpt",
     "ForceOpt",
     "JsonOpt",
+    "MetricOpt",
     "PlanOpt",
     "TextOpt",
 ]
@@ -26,6 +27,12 @@ PlanOpt = Annotated[
     str, typer.Option(help="Which of the bundle's plans; 'auto': the fastest that is right here.")
 ]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+MetricOpt = Annotated[
+    str | None,
+    typer.Option(
+        help="What drops are measured in, where a task has several: 'macro_f1', 'recall_at_5'."
+    ),
+]
 TextOpt = Annotated[str | None, typer.Option(help="For the model's text modality.")]
 EveryOpt = Annotated[int, typer.Option(help="Hop along a video without sound.")]
 DownmixOpt = Annotated[str | None, typer.Option(help="'mean' or 'first': how stereo becomes mono.")]

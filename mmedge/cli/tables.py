@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from mmedge.proof.choosing import said_of_unlabelled
 from mmedge.views import results
 
 if TYPE_CHECKING:
@@ -41,12 +42,7 @@ def show_evaluation(found: Evaluation) -> None:
         _show_classes(found, [row for row in rows if row.present == found.whole])
     if found.by is not None:
         _show_slices(found)
-    if not found.labelled:
-        out.print(
-            "The clips have no labels: a drop is how often a plan answers otherwise than fp32, "
-            "and says nothing of right or wrong.",
-            highlight=False,
-        )
+    _show_unlabelled(found)
     if any(each.simulated for each in found.plans):
         out.print(
             "simulated: computed in float by ONNX Runtime as TensorRT would round, without its "
@@ -197,9 +193,11 @@ def show_calibration(found: Calibration) -> None:
             results().print(f"not proven: {each.waived}", highlight=False, soft_wrap=True)
     for line in found.skipped[:MANY]:
         results().print(f"skipped: {escape(line)}", highlight=False)
-    if not found.labelled:
-        results().print(
-            "The samples have no labels: a drop is how often a plan answers otherwise than fp32, "
-            "and says nothing of right or wrong.",
-            highlight=False,
-        )
+    _show_unlabelled(found)
+
+
+def _show_unlabelled(found: Calibration | Evaluation) -> None:
+    """Say plainly which drops tell nothing of right or wrong."""
+    said = said_of_unlabelled(found.unlabelled, labelled=found.labelled)
+    if said:
+        results().print(escape(said), highlight=False, soft_wrap=True)

@@ -1,15 +1,15 @@
-"""Which metric a task is judged by, where it has several."""
+"""Which metric a task is judged by, where it has several, or has no labels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from mmedge.errors import ConfigError
 from mmedge.proof.paired import METRICS
 from mmedge.proof.recall import recall_k
 from mmedge.specs import Matching, Task
 
-__all__ = ["check_metric", "metric_of"]
+__all__ = ["check_metric", "metric_of", "said_of_unlabelled"]
 
 
 def metric_of(task: Task, asked: str | None) -> str:
@@ -38,3 +38,16 @@ def check_metric(asked: str | None, tasks: Mapping[str, Task]) -> None:
         raise ConfigError(
             f"no task of the model is judged by {asked!r}; choose {' or '.join(names)}"
         )
+
+
+def said_of_unlabelled(unlabelled: Collection[str], *, labelled: bool) -> str:
+    """Say what a drop is where there are no labels; nothing where all tasks have some.
+
+    Args:
+        unlabelled: tasks that no clip has a label for.
+        labelled: whether some other task has labels.
+    """
+    if not unlabelled:
+        return ""
+    who = f"There are no labels for {', '.join(unlabelled)}" if labelled else "There are no labels"
+    return f"{who}: a drop is how often a plan answers otherwise than fp32, not how often wrongly."

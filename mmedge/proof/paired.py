@@ -29,7 +29,7 @@ from mmedge.proof.tally import decisions
 from mmedge.runtime.prediction import task_scores
 from mmedge.specs import Classification, Matching, MultiLabel, Raw, Regression, Task
 
-__all__ = ["METRICS", "Drop", "paired_drop", "paired_hits", "samples_needed"]
+__all__ = ["METRICS", "Drop", "least_bound", "paired_drop", "paired_hits", "samples_needed"]
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
@@ -134,6 +134,11 @@ def paired_hits(before: ArrayLike, after: ArrayLike, *, metric: str, seed: int =
     return _of_means(first - then, metric, seed)
 
 
+def least_bound(samples: float) -> float:
+    """Give what so many clips prove of a plan that answers all of them as FP32, in points."""
+    return float(100 * (1 - (1 - LEVEL) ** (1 / samples)))
+
+
 def samples_needed(drop: Drop, max_drop: float) -> int | None:
     """Estimate how many clips would prove ``max_drop`` points, if they change as these did.
 
@@ -190,7 +195,7 @@ def _bound_of_means(values: Floats, counts: Floats, seed: int) -> float:
     Equal samples are drawn at once: the sum of their weights is a gamma variable.
     """
     if not values[counts > 0].any():
-        return float(100 * (1 - (1 - LEVEL) ** (1 / counts.sum())))
+        return least_bound(counts.sum())
     lost = np.append(values, 1.0)
     random = np.random.default_rng(seed)
     weights = random.standard_gamma(np.append(counts, 1.0), (DRAWS, len(lost)))

@@ -97,8 +97,40 @@ def test_a_drop_within_the_limit_that_is_not_proven_passes_only_where_it_may() -
     unproven = trial(START, 1.5)  # 0.75 points were seen
     assert unproven.within
     assert not unproven.passed
-    assert replace(unproven, proven=False).passed
-    assert not replace(trial(START, 2.5), proven=False).passed
+    waived = replace(unproven, proven=False)
+    assert (waived.accepted, waived.passed) == (True, False)
+    assert not replace(trial(START, 2.5), proven=False).accepted
+
+
+@pytest.mark.parametrize(("needed", "restored"), [(3, 3), (99, 0)])
+def test_where_it_need_not_be_proven_a_proof_is_looked_for_all_the_same(
+    needed: int, restored: int
+) -> None:
+    def judge(candidate: Candidate) -> Trial:
+        passes = len(NAMES) - len(candidate.int8["camera"]) >= needed
+        return replace(trial(candidate, 0.5 if passes else 1.8), proven=False)  # 0.9 were seen
+
+    found = fewest_restored(START, UNITS, judge)
+    assert found.trial.accepted
+    assert (found.trial.passed, len(found.restored)) == (needed == 3, restored)
+
+
+def counted(candidate: Candidate, samples: int) -> Trial:
+    drop = Drop(metric="accuracy", value=0, bound=1.3, samples=samples, discordant=0)
+    return replace(trial(candidate, 1.3), drops={"digit": drop})
+
+
+def test_nothing_is_restored_where_too_few_samples_could_prove_it() -> None:
+    tried: list[Candidate] = []
+
+    def judge(candidate: Candidate) -> Trial:
+        tried.append(candidate)
+        return counted(candidate, 230)
+
+    assert not fewest_restored(START, UNITS, judge).trial.accepted
+    assert tried == [START]
+    assert counted(START, 298).hopeless  # the rule of three: a point takes 299
+    assert not counted(START, 299).hopeless
 
 
 def test_a_subset_may_lose_twice_the_limit_and_no_more() -> None:

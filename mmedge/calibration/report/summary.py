@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from mmedge.calibration.outcome import Calibration, Outcome
 from mmedge.calibration.trial import Trial
 from mmedge.manifest import Kept
+from mmedge.proof.choosing import said_of_unlabelled
 from mmedge.proof.drawing.markup import Markup, element, fold, joined, table
 
 __all__ = ["facts", "kept", "plans", "splits", "subsets", "tags"]
@@ -86,11 +87,7 @@ def splits(found: Calibration) -> Markup:
         for name, count in found.samples.items()
     ]
     parts = [table(("part", "", "samples", "groups"), rows, numbers=(2, 3))]
-    if not found.labelled:
-        said = (
-            "The samples have no labels: a drop is how often a plan answers otherwise than fp32, "
-            "and says nothing of right or wrong."
-        )
+    if said := said_of_unlabelled(found.unlabelled, labelled=found.labelled):
         parts.append(element("p", said, class_="note"))
     if found.skipped:
         items = [element("li", each) for each in found.skipped[:LISTED]]

@@ -195,7 +195,7 @@ def _list(outcome: Outcome) -> Markup:
             f"{trial.worst_value:.2f}",
             f"{trial.worst_bound:.2f}",
             f"{trial.worst_subset:.2f}",
-            "passed" if trial.passed else "failed",
+            "passed" if trial.passed else "accepted" if trial.accepted else "failed",
         )
         for trial in _trials(outcome)
         if trial.drops

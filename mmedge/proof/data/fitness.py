@@ -26,14 +26,20 @@ _EMPTY = {
 }
 
 
-def refuse_unfit(prepared: Prepared, manifest: Manifest) -> None:
+def refuse_unfit(prepared: Prepared, manifest: Manifest, *, part: str = "") -> None:
     """Refuse data that says too little of a modality.
 
     NaN and infinity are no inputs at all: preprocessing refuses them, clip by clip.
 
+    Args:
+        prepared: the data, or a part of it.
+        manifest: the model's.
+        part: the part's name, for messages.
+
     Raises:
         ConfigError: a modality has too few different inputs, or too few that are not constant.
     """
+    among = f" of the part {part!r}" if part else ""
     for name in prepared.modalities:
         spec = manifest.modalities[name]
         least = LEAST_TEXTS if isinstance(spec, Text) else LEAST
@@ -42,13 +48,13 @@ def refuse_unfit(prepared: Prepared, manifest: Manifest) -> None:
         if different < least:
             raise ConfigError(
                 f"modality {name!r}: {different} different input(s) in the {having} of "
-                f"{len(prepared)} clips that have it, and at least {least} are needed; give more "
-                "clips as they come in service"
+                f"{len(prepared)} clips{among} that have it, and at least {least} are needed; give "
+                "more clips as they come in service"
             )
         floor = SILENCE if isinstance(spec, Sound) else 0.0
         telling = int(np.count_nonzero(prepared.spread(name) > floor))
         if telling < least:
             raise ConfigError(
-                f"modality {name!r}: {different - telling} of its {different} different inputs "
-                f"{_EMPTY[spec.kind]} At least {least} that are not are needed"
+                f"modality {name!r}: {different - telling} of its {different} different "
+                f"inputs{among} {_EMPTY[spec.kind]} At least {least} that are not are needed"
             )

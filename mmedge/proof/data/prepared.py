@@ -52,6 +52,11 @@ class Prepared:
         """Bool ``[N, M]``: which modalities each sample has."""
         return np.stack([self.numbers[name] >= 0 for name in self.modalities], axis=1)
 
+    @property
+    def unlabelled(self) -> tuple[str, ...]:
+        """The tasks that no sample has a label for."""
+        return tuple(task for task, rows in self.rows.items() if not (rows >= 0).any())
+
     def truths(self, task: str, samples: Rows | None = None) -> tuple[Rows, Array]:
         """Read the labels of a task, as numbers (`mmedge.runtime.clips.read_label`).
 

@@ -123,7 +123,8 @@ class Evaluation:
         machine: the processor.
         samples: how many there were.
         skipped: clips that could not be read, each with its place and why.
-        labelled: whether there were labels; otherwise drops are agreement with ``fp32``.
+        labelled: whether there were labels for any task.
+        unlabelled: tasks without; their drops are agreement with ``fp32``.
         max_drop: the limit in points.
         whole: the subset that the limit is for: all that a sample has.
         plans: ``fp32`` first.
@@ -138,6 +139,7 @@ class Evaluation:
     samples: int
     skipped: tuple[str, ...]
     labelled: bool
+    unlabelled: tuple[str, ...]
     max_drop: float | None
     whole: str
     plans: tuple[PlanFound, ...]
@@ -165,6 +167,7 @@ class Evaluation:
             "samples": self.samples,
             "skipped": list(self.skipped),
             "labelled": self.labelled,
+            "unlabelled": list(self.unlabelled),
             "max_drop": self.max_drop,
             "whole": self.whole,
             "plans": [each.to_json() for each in self.plans],

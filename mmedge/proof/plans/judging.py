@@ -46,8 +46,12 @@ class Judge:
     @property
     def labelled(self) -> bool:
         """Whether there is a label for any task."""
-        tasks = self.predictors[REFERENCE].manifest.tasks
-        return any(len(self.store.prepared.truths(task)[0]) for task in tasks)
+        return len(self.unlabelled) < len(self.predictors[REFERENCE].manifest.tasks)
+
+    @property
+    def unlabelled(self) -> tuple[str, ...]:
+        """The tasks that no sample has a label for."""
+        return self.store.prepared.unlabelled
 
     @property
     def subsets(self) -> dict[str, Bools | None]:
@@ -66,7 +70,7 @@ class Judge:
             answers = reference if plan == REFERENCE else Answers(predictor, self.store)
             tallies = tally_subset(answers, subset)
             for task in predictor.manifest.tasks:
-                if task not in tallies and self.labelled:
+                if task not in tallies and task not in self.unlabelled:
                     continue
                 tally = tallies.get(task)
                 yield Row(
@@ -124,10 +128,11 @@ class Judge:
         subset: Bools | None,
         among: Rows | None = None,
     ) -> Drop | None:
-        """Compare on the samples that have a label, or on all where none has."""
+        """Compare on the samples that have a label for the task, or on all where none has."""
         prepared, having = self.store.prepared, reference.rows(subset)
         known, truths = prepared.truths(task, among)
-        if not self.labelled:
+        labelled = task not in self.unlabelled
+        if not labelled:
             known = np.arange(len(prepared)) if among is None else among
         _, at, which = np.intersect1d(having, known, return_indices=True)
         spec = answers.predictor.manifest.tasks[task]
@@ -136,7 +141,6 @@ class Judge:
             if (k := recall_k(metric)) is not None:
                 if subset is not None or among is not None:
                     return None  # it searches all clips, with the task's two modalities
-                labelled = self.labelled
                 wanted = sought(prepared, task, spec) if labelled else first_found(reference, task)
                 first, then = (recall_hits(each, task, k, wanted) for each in (reference, answers))
                 return paired_hits(first, then, metric=metric if labelled else "agreement")
@@ -144,7 +148,7 @@ class Judge:
                 spec,
                 reference.outputs(subset)[task][at],
                 answers.outputs(subset)[task][at],
-                truths[which] if self.labelled else None,
+                truths[which] if labelled else None,
                 metric=metric,
             )
         except ConfigError:  # a metric that these samples cannot tell

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,14 +20,11 @@ from mmedge.proof.plans.config import EvalConfig
 from mmedge.proof.plans.found import Evaluation, PlanFound, Row
 from mmedge.proof.plans.judging import AS_GIVEN, REFERENCE, Judge
 from mmedge.proof.plans.timing import Times, time_plans
+from mmedge.proof.saying import Say, seldom
 from mmedge.runtime.backends.instructions import this_cpu
 from mmedge.runtime.predictor import Predictor
 
 __all__ = ["evaluate_plans"]
-
-Say = Callable[[str], None]
-
-SELDOM_S = 2.0
 
 
 def evaluate_plans(config: EvalConfig, say: Say = lambda _: None) -> Evaluation:
@@ -68,6 +64,7 @@ def evaluate_plans(config: EvalConfig, say: Say = lambda _: None) -> Evaluation:
             samples=len(prepared),
             skipped=tuple(prepared.skipped),
             labelled=judge.labelled,
+            unlabelled=judge.unlabelled,
             max_drop=config.max_drop,
             whole=next(iter(judge.subsets)),
             plans=_plans_found(judge),
@@ -107,13 +104,13 @@ def _noting(plan: str, notes: list[str]) -> Iterator[None]:
 
 def _prepare(config: EvalConfig, predictor: Predictor, scratch: Path, say: Say) -> Prepared:
     say("samples")
-    seldom = _seldom(say)
+    told = seldom(say)
     prepared = prepare_samples(
         read_samples(config.data, predictor.manifest),
         predictor.prepare,
         predictor.manifest,
         scratch / "samples",
-        lambda seen: seldom(f"samples: {seen}"),
+        lambda seen: told(f"samples: {seen}"),
     )
     if config.by is not None and config.by not in prepared.columns:
         has = ", ".join(prepared.columns) or "none"
@@ -122,8 +119,8 @@ def _prepare(config: EvalConfig, predictor: Predictor, scratch: Path, say: Say) 
 
 
 def _store(prepared: Prepared, scratch: Path, say: Say) -> EmbeddingStore:
-    seldom = _seldom(say)
-    return EmbeddingStore(prepared, scratch, lambda share: seldom(f"encoded: {share:.0%}"))
+    told = seldom(say)
+    return EmbeddingStore(prepared, scratch, lambda share: told(f"encoded: {share:.0%}"))
 
 
 def _refuse_silence(judge: Judge) -> None:
@@ -133,19 +130,6 @@ def _refuse_silence(judge: Judge) -> None:
             "the clips have no labels, and there is no plan beside fp32 to compare with it: "
             "nothing can be said. Add labels, or calibrate first."
         )
-
-
-def _seldom(say: Say) -> Say:
-    """Pass on what is said at most every two seconds, and nothing before."""
-    last = time.monotonic()
-
-    def pass_on(text: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= SELDOM_S:
-            last = time.monotonic()
-            say(text)
-
-    return pass_on
 
 
 def _plans_found(judge: Judge) -> tuple[PlanFound, ...]:

@@ -102,6 +102,7 @@ def a_calibration(*outcomes: Outcome, **changes: Any) -> Calibration:
         groups={"ranges": 3, "search": 6, "report": 7},
         skipped=SKIPPED,
         labelled=True,
+        unlabelled=(),
         machine="a CPU",
         max_drop=0.5,
     )

@@ -103,7 +103,7 @@ def test_a_file_name_that_is_no_utf8_can_be_written() -> None:
 
 def test_an_outcome_of_nothing_says_so() -> None:
     nothing = Outcome(target="cpu", plan=None, verdict="nothing is faster", precision="fp32")
-    read = Read(draw_page(a_calibration(nothing, skipped=(), labelled=False)))
+    read = Read(draw_page(a_calibration(nothing, skipped=(), labelled=False, unlabelled=("side",))))
     for words in (
         "Nothing is faster.",
         "no plan",
@@ -113,7 +113,7 @@ def test_an_outcome_of_nothing_says_so() -> None:
         "No clip was skipped.",
     ):
         assert words in read.texts
-    assert "The samples have no labels" in read.text
+    assert "There are no labels: a drop is how often" in read.text
     assert read.count("svg") == 0
 
 

@@ -151,14 +151,26 @@ def test_without_labels_a_drop_is_how_often_a_plan_answers_otherwise(
     assert (row.drop.metric, row.drop.value) == ("agreement", 50.0)
 
 
-def test_a_task_without_labels_beside_one_with_them_is_not_judged(tmp_path: Path) -> None:
+def test_a_task_without_labels_beside_one_with_them_is_judged_by_agreement(
+    tmp_path: Path,
+) -> None:
     tasks = {
         "side": Classification(labels=("left", "right")),
         "level": Regression(names=("level",), units=("m",)),
     }
-    save_bundle(with_plans({}, tasks=tasks), tmp_path / "two.mmedge")
-    found = evaluate_plans(EvalConfig(bundle=tmp_path / "two.mmedge", data=clips(tmp_path / "d")))
-    assert {row.task for row in found.rows} == {"side"}
+    weights = {"side": SIGN, "level": SIGN[:, :, :1]}
+    head = head_graph(("ant", "bee"), weights, bias=(1.0,))
+    bundle = with_plans({"higher": head}, tasks=tasks)
+    save_bundle(bundle, tmp_path / "two.mmedge")
+    config = EvalConfig(bundle=tmp_path / "two.mmedge", data=clips(tmp_path / "d"), max_drop=90)
+    found = evaluate_plans(config)
+    assert (found.labelled, found.unlabelled) == (True, ("level",))
+    drops = {row.task: row.drop for row in found.rows if row.present == "ant+bee" and row.drop}
+    assert {task: drop.metric for task, drop in drops.items()} == {
+        "side": "accuracy",
+        "level": "change",
+    }
+    assert any("level" in failure for failure in found.failures)
 
 
 def test_a_drop_is_in_the_metric_that_was_chosen(bundle: Path, data: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from mmedge.bundle import Bundle
 from mmedge.calibration import CalibrateConfig
 from mmedge.calibration.candidate import CANDIDATE, Candidate
-from mmedge.calibration.trial import Judge, Trial
+from mmedge.calibration.judging import Judge
+from mmedge.calibration.trial import Trial
 from mmedge.proof.data import Sample
 from mmedge.specs import Matching
 from tests.fakes import head_graph
