@@ -20,6 +20,8 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 BACKENDS = {
     "cpu": "mmedge.runtime.backends.onnxruntime_cpu:OnnxRuntimeCpu",
+    "cuda": "mmedge.runtime.backends.onnxruntime_gpu:OnnxRuntimeCuda",
+    "onnxruntime-tensorrt": "mmedge.runtime.backends.onnxruntime_gpu:OnnxRuntimeTensorRT",
     "openvino": "mmedge.runtime.backends.openvino:OpenVino",
     "tensorrt": "mmedge.runtime.backends.tensorrt:TensorRT",
     "tensorrt-rtx": "mmedge.runtime.backends.tensorrt:TensorRTRtx",
@@ -27,6 +29,8 @@ BACKENDS = {
 """Name that the user gives -> where it is implemented; only the chosen one is imported."""
 PACKAGES = {
     "cpu": ("onnxruntime", "onnxruntime-gpu"),
+    "cuda": ("onnxruntime-gpu",),
+    "onnxruntime-tensorrt": ("onnxruntime-gpu", "tensorrt"),
     "openvino": ("openvino",),
     "tensorrt": ("tensorrt", "cuda-bindings"),
     "tensorrt-rtx": ("tensorrt-rtx", "cuda-bindings"),

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mmedge._closing import Closing
 from mmedge._optional import require
-from mmedge.errors import ArtefactError, IncompatibleError
-from mmedge.runtime.backends import Arrays
-from mmedge.runtime.backends.signature import (
-    check_feeds,
-    check_results,
-    fits,
-    graph_spec,
-    tensor_spec,
-    wanted_of,
+from mmedge.runtime.backends.onnxruntime_session import (
+    OnnxRuntimeSession,
+    cannot_load,
+    make_options,
 )
-from mmedge.specs import DType, GraphSpec, TensorSpec
 
 __all__ = ["OnnxRuntimeCpu"]
 
-_DTYPES: dict[str, DType] = {
-    "tensor(float)": "float32",
-    "tensor(float16)": "float16",
-    "tensor(uint8)": "uint8",
-    "tensor(int8)": "int8",
-    "tensor(int32)": "int32",
-    "tensor(int64)": "int64",
-    "tensor(bool)": "bool",
-}
 
-
-class OnnxRuntimeCpu(Closing):
+class OnnxRuntimeCpu(OnnxRuntimeSession):
     """One session of ONNX Runtime's CPU provider."""
 
     kind: Literal["cpu", "gpu"] = "cpu"
@@ -49,80 +29,9 @@ class OnnxRuntimeCpu(Closing):
         simulate: bool = False,
     ) -> None:
         ort = require("onnxruntime", extra="cpu|gpu", why="the backend 'cpu'")
-        options = ort.SessionOptions()
-        options.log_severity_level = 4  # warnings are about its own optimiser; errors are raised
-        options.add_session_config_entry("session.load_model_format", "ONNX")
-        # A pattern, one block for all that lies between inputs and outputs, comes on top of what
-        # the first run took piece by piece: twice the memory, and no faster.
-        options.enable_mem_pattern = False
-        if not spin:
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if simulate:  # its own INT8 kernels may saturate where the plan's target does not
-            options.add_session_config_entry("session.disable_quant_qdq", "1")
-        if threads is not None:
-            options.intra_op_num_threads = threads
+        options = make_options(ort, threads=threads, spin=spin, simulate=simulate)
         try:
             session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as exc:  # its exceptions have no common base but this
-            raise _cannot_load(what, ort.__version__, exc) from exc
-        # It keeps the file's bytes for a retry with other providers, of which there are none.
-        session.disable_fallback()
-        vars(session).pop("_model_bytes", None)
-        self._session: Any = session
-        self._what = what
-        self._spec = graph_spec(
-            what,
-            (_spec(arg, what) for arg in session.get_inputs()),
-            (_spec(arg, what) for arg in session.get_outputs()),
-        )
-        self._names = [spec.name for spec in self._spec.outputs]
-        self._wanted = wanted_of(self._spec)
-
-    @property
-    def spec(self) -> GraphSpec:
-        """Inputs and outputs of the graph."""
-        return self._spec
-
-    def run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
-        """Run once, with any batch.
-
-        Raises:
-            ConfigError: an input is missing, unknown, or of another type or shape.
-            ArtefactError: the graph fails on inputs that fit its signature.
-        """
-        if self._session is None:
-            raise RuntimeError(f"{self._what} was closed; open it again to run it")
-        if not fits(feeds, self._wanted):
-            check_feeds(self._what, self._spec, feeds)
-        batch = len(next(iter(feeds.values())))
-        try:
-            arrays = self._session.run(self._names, feeds)
-        except Exception as exc:  # its exceptions have no common base but this
-            raise ArtefactError(
-                f"{self._what} fails on a batch of {batch}: {_reason(exc)}. Export it again."
-            ) from exc
-        outputs = dict(zip(self._names, arrays, strict=True))
-        check_results(self._what, self._spec, outputs, batch)
-        return outputs
-
-    def close(self) -> None:
-        """Give the session's memory back."""
-        self._session = None
-
-
-def _spec(arg: Any, what: str) -> TensorSpec:
-    return tensor_spec(what, arg.name, arg.shape, arg.type, _DTYPES)
-
-
-def _cannot_load(what: str, version: str, exc: Exception) -> Exception:
-    reason = _reason(exc)
-    if "InvalidProtobuf" in type(exc).__name__ or "No graph was found" in reason:
-        return ArtefactError(f"{what} is not an ONNX file: {reason}")
-    return IncompatibleError(
-        f"ONNX Runtime {version} cannot load {what}: {reason}. "
-        "Was the bundle made by a newer mmedge? Upgrade onnxruntime."
-    )
-
-
-def _reason(exc: Exception) -> str:
-    return (str(exc).splitlines() or [type(exc).__name__])[0][:300]
+            raise cannot_load(what, ort.__version__, exc) from exc
+        super().__init__(session, what)

@@ -20,6 +20,8 @@ from tests.runtime.backends.recording_cuda import stand_in
 
 TOLERANCE = {  # absolute, on numbers of about 1
     "cpu": 1e-6,
+    "cuda": 1e-5,
+    "onnxruntime-tensorrt": 1e-5,
     "openvino": 1e-6,
     "tensorrt": 1e-5,
     "tensorrt-rtx": 1e-5,
@@ -27,6 +29,8 @@ TOLERANCE = {  # absolute, on numbers of about 1
 }
 PACKAGES = {
     "cpu": "onnxruntime",
+    "cuda": "onnxruntime",
+    "onnxruntime-tensorrt": "onnxruntime",
     "openvino": "openvino",
     "tensorrt": "tensorrt",
     "tensorrt-rtx": "tensorrt_rtx",
@@ -36,7 +40,7 @@ TENSORRT = {
     "tensorrt": "tests.runtime.backends.built_first:BuiltFirst",
     "tensorrt-rtx": "tests.runtime.backends.built_first:BuiltFirstRtx",
 }
-ON_GPU = tuple(TENSORRT)
+ON_GPU = ("cuda", "onnxruntime-tensorrt", *TENSORRT)
 NAMES = [pytest.param(each, marks=pytest.mark.gpu if each in ON_GPU else ()) for each in BACKENDS]
 
 SPEC = GraphSpec(
@@ -260,7 +264,7 @@ class TestContract:
 
 
 def test_an_unknown_backend_is_named_with_those_that_are_there() -> None:
-    with pytest.raises(ConfigError, match="there is no backend 'npu'; choose one of cpu, openvino"):
+    with pytest.raises(ConfigError, match="there is no backend 'npu'; choose one of cpu, cuda"):
         backend_class("npu")
 
 
