@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -82,7 +82,7 @@ class Machine:
     software: Software = field(default_factory=Software)
     packages: tuple[Package, ...] = ()
     needs: tuple[Need, ...] = ()
-    imports: dict[str, Imported] = field(default_factory=dict)
+    imports: Mapping[str, Imported] = field(default_factory=dict)
     jetson: Jetson = field(default_factory=Jetson)
     gpus: Gpus = field(default_factory=Gpus)
     devices: Devices = field(default_factory=Devices)

@@ -22,6 +22,7 @@ class Place:
         environment: variables.
         path: where Python finds packages, in its order.
         python: the interpreter that packages are tried with.
+        venv: folder of its virtual environment; empty for a Python without one.
         cache: folder of the engines; ``None`` for the user's.
         key_file: what they are signed with; ``None`` for the user's.
     """
@@ -30,6 +31,7 @@ class Place:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     path: tuple[str, ...] = field(default_factory=lambda: tuple(sys.path))
     python: str = sys.executable
+    venv: str = sys.prefix if sys.prefix != sys.base_prefix else ""
     cache: Path | None = None
     key_file: Path | None = None
 

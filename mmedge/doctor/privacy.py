@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 
 __all__ = ["make_scrubber", "without_values"]
 
-_SECRET_NAMES = re.compile(r"TOKEN|SECRET|PASS|KEY|AUTH|CREDENTIAL|COOKIE|SESSION", re.IGNORECASE)
-_SHORTEST = 6  # characters; shorter values are words of the language too
+_SECRET_NAMES = re.compile(r"TOKEN|SECRET|PASS|KEY|AUTH|CREDENTIAL|COOKIE", re.IGNORECASE)
+# Shorter values, and those of small letters alone, are words of commands as well.
+_SHORTEST, _SHORTEST_WORD = 6, 12
 # Names of accounts that tell nothing, and are also words of ours.
 _NOBODY = frozenset(
     {"localhost", "root", "nvidia", "jetson", "ubuntu", "user", "admin", "python", "mmedge"}
@@ -45,7 +46,7 @@ def make_scrubber(
         (
             value
             for name, value in environment.items()
-            if _SECRET_NAMES.search(name) and len(value) >= _SHORTEST
+            if _SECRET_NAMES.search(name) and len(value) >= _least(value)
         ),
         key=len,
         reverse=True,
@@ -70,6 +71,10 @@ def make_scrubber(
 def without_values(text: str) -> str:
     """Leave of ``NAME=value`` the name alone."""
     return re.sub(r"\b([A-Z][A-Z0-9_]{3,})=(?:'[^']*'|\"[^\"]*\"|\S+)", r"\1=***", text)
+
+
+def _least(value: str) -> int:
+    return _SHORTEST_WORD if value.isalpha() and value.islower() else _SHORTEST
 
 
 def _without(name: str, stand_in: str, text: str) -> str:

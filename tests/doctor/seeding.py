@@ -36,6 +36,7 @@ class Seeded:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     also: tuple[str, ...] = (str(ROOT),)
+    venv: str = "/opt/venv"
 
     def __post_init__(self) -> None:
         for each in (self.root, self.packages, self.cache):
@@ -60,6 +61,7 @@ class Seeded:
         return Place(
             root=self.root,
             path=path,
+            venv=self.venv,
             cache=self.cache,
             key_file=self.folder / "state" / "engine.key",
             environment=environment,

@@ -107,7 +107,7 @@ def test_it_stops_a_board_that_has_a_csi_camera(machine: Seeded) -> None:
     found = named(report, "opencv-hidden")
     assert found.severity == "error"
     assert found.remedy.startswith(
-        'python3 -m venv --upgrade --system-site-packages "$VIRTUAL_ENV" && pip uninstall -y'
+        "/opt/venv/bin/python -m venv --upgrade --system-site-packages /opt/venv && pip uninstall"
     )
     assert named(report, "no-argus").remedy == "sudo apt-get install nvidia-l4t-gstreamer"
 
@@ -129,7 +129,17 @@ def test_an_environment_that_does_not_see_jetpacks_tensorrt_is_found(machine: Se
     machine.file("usr/lib/python3/dist-packages/tensorrt/__init__.py")
     found = named(machine.examine(), "tensorrt-hidden")
     assert found.severity == "error"
-    assert found.remedy == 'python3 -m venv --upgrade --system-site-packages "$VIRTUAL_ENV"'
+    assert found.remedy == (
+        "/opt/venv/bin/python -m venv --upgrade --system-site-packages /opt/venv"
+    )
+
+
+def test_a_python_without_an_environment_needs_one(machine: Seeded) -> None:
+    machine.jetson()
+    machine.file("usr/lib/python3/dist-packages/tensorrt/__init__.py")
+    machine.venv = ""
+    found = named(machine.examine(), "tensorrt-hidden")
+    assert found.remedy == "/usr/bin/python3 -m venv --system-site-packages ~/mmedge"
 
 
 def test_a_tensorrt_from_pip_that_hides_jetpacks_is_found(machine: Seeded) -> None:

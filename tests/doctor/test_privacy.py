@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from mmedge.doctor.privacy import make_scrubber, without_values
 from tests.doctor.seeding import Seeded
 
@@ -11,6 +14,7 @@ SCRUB = make_scrubber(
         "SHORT_KEY": "on",
         "LANG": "en_GB.UTF-8",
         "MY_PASSWORD": "hunter22",
+        "LOCK_KEY": "ubuntu",
     },
     home="/home/alice",
     user="alice",
@@ -31,6 +35,12 @@ def test_secrets_and_names_are_taken_out() -> None:
     assert SCRUB("Authorization: Bearer abc.def") == "Authorization: Bearer ***"
     assert SCRUB("on alices-orin: no route") == "on HOST: no route"
     assert SCRUB("GPU-07070707-0707-0707-0707-070707070707") == "GPU-***"
+
+
+@given(before=st.text(), after=st.text())
+def test_a_secret_goes_whatever_stands_around_it(before: str, after: str) -> None:
+    assert "hf_aBcDeFgHiJ" not in SCRUB(f"{before}hf_aBcDeFgHiJ{after}")
+    assert "hunter22" not in SCRUB(f"{before}hunter22{after}")
 
 
 def test_what_is_no_secret_stays() -> None:

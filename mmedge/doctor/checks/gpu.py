@@ -102,7 +102,7 @@ def _hidden(machine: Machine, tensorrts: tuple[Package, ...]) -> Iterator[Findin
             name="tensorrt-hidden",
             severity="error" if machine.jetson.here else "warning",
             what=f"the system's TensorRT {system} cannot be seen in this environment",
-            remedy='python3 -m venv --upgrade --system-site-packages "$VIRTUAL_ENV"',
+            remedy=machine.software.opening,
             where=folder,
         )
 

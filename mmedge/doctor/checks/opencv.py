@@ -48,7 +48,7 @@ def _hidden(machine: Machine) -> Iterator[Finding]:
     severity: Severity = "error" if machine.devices.csi else "warning"
     remedies = []
     if machine.software.isolated:
-        remedies.append('python3 -m venv --upgrade --system-site-packages "$VIRTUAL_ENV"')
+        remedies.append(machine.software.opening)
         why = "this environment does not see the system's packages"
     else:
         why = f"{wheels[0] if wheels else 'another copy'} comes before it"

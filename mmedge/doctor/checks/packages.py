@@ -98,7 +98,9 @@ def _broken(machine: Machine, module: str, imported: Imported) -> Finding:
     elif library and library[1] in _LIBRARIES:
         remedy = f"sudo apt-get install {_LIBRARIES[library[1]]}"
     elif module == "cv2" and machine.software.system_cv2 and not packages:
-        remedy = "sudo apt-get install --reinstall python3-opencv"
+        ours = "libopencv-python" in machine.jetson.debian  # NVIDIA's own
+        debian = "libopencv-python" if ours else "python3-opencv"
+        remedy = f"sudo apt-get install --reinstall {debian}"
     elif packages:
         pinned = f"{packages[0].name}=={packages[0].version}"
         remedy = f"pip install --force-reinstall --no-deps '{pinned}'"

@@ -21,6 +21,7 @@ class Software:
         python: version of the interpreter that runs: ``(3, 10, 12)``.
         system_python: version of the system's own: ``(3, 10)``; empty where there is none.
         isolated: this environment does not see the system's packages.
+        venv: folder of the virtual environment; empty for a Python without one.
         container: this is a container.
         distribution: of Linux, such as ``debian`` or ``ubuntu``.
         system_cv2: folder of the OpenCV that the system brings; empty where there is none.
@@ -32,12 +33,20 @@ class Software:
     python: tuple[int, ...] = sys.version_info[:3]
     system_python: tuple[int, ...] = ()
     isolated: bool = False
+    venv: str = ""
     container: bool = False
     distribution: str = ""
     system_cv2: str = ""
     system_tensorrt: str = ""
     onnxruntime: str = ""
     built_for_cuda: tuple[int, ...] = ()
+
+    @property
+    def opening(self) -> str:
+        """The command that lets this environment, or a new one, see the system's packages."""
+        if not self.venv:
+            return "/usr/bin/python3 -m venv --system-site-packages ~/mmedge"
+        return f"{self.venv}/bin/python -m venv --upgrade --system-site-packages {self.venv}"
 
 
 def look_at_software(place: Place) -> Software:
@@ -51,6 +60,7 @@ def look_at_software(place: Place) -> Software:
     return Software(
         system_python=system_python,
         isolated=not {str(folder) for folder in folders} & set(place.path),
+        venv=place.venv,
         container=any(place.found(".dockerenv", "run/.containerenv")),
         distribution=distribution[1] if distribution else "",
         system_cv2=_holding(folders, "cv2", "cv2.*.so", "cv2/__init__.py"),
