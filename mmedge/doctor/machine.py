@@ -63,7 +63,7 @@ MODULES = {
     "tokenizers": ("tokenizers",),
 }
 """What a device imports -> the packages that bring it. torch, which takes seconds, is none."""
-_OTHERS = ("cuda-python", "cuda-bindings", "mmedge", "onnx", "pip", "torch")
+_OTHERS = ("cuda-python", "cuda-bindings", "ml-dtypes", "mmedge", "onnx", "pip", "torch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,6 +144,25 @@ def test_a_version_that_mmedge_does_not_take_is_found(machine: Seeded) -> None:
     ]
 
 
+def test_packages_that_do_not_fit_one_another_are_found(machine: Seeded) -> None:
+    machine.package("numpy", "1.26.4")
+    machine.package(
+        "opencv-python-headless",
+        "5.0.0.93",
+        'numpy<2.0; python_version < "3.9"',
+        'numpy>=2; python_version >= "3.9"',
+        'numpy>=9; sys_platform == "nosuch"',
+        'numpy>=9; extra == "more"',
+        "numpy==1.*",
+    )
+    found = named(machine.examine(), "package-conflict")
+    assert found.severity == "warning"
+    assert found.what == (
+        "opencv-python-headless 5.0.0.93 needs numpy>=2, and numpy 1.26.4 is installed"
+    )
+    assert found.remedy == "pip install 'numpy>=2'"
+
+
 def test_needs_are_read_from_metadata(machine: Seeded) -> None:
     machine.package(
         "mmedge",

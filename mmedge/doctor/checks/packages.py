@@ -34,6 +34,7 @@ def check_packages(machine: Machine) -> Iterator[Finding]:
     """Find what pip, or apt, can mend."""
     yield from _python(machine)
     yield from _ranges(machine)
+    yield from _conflicts(machine)
     for module, imported in machine.imports.items():
         if imported.missing:
             yield from _missing(module)
@@ -70,6 +71,24 @@ def _ranges(machine: Machine) -> Iterator[Finding]:
             remedy=f"pip install '{need.name}{need.range}'",
             where=package.folder,
         )
+
+
+def _conflicts(machine: Machine) -> Iterator[Finding]:
+    """Packages that do not fit one another; each name counts once, as it is imported."""
+    for name in dict.fromkeys(each.name for each in machine.packages):
+        package = machine.package(name)
+        if package is None or name == "mmedge":
+            continue
+        for need in package.needs:
+            other = machine.package(need.name)
+            if other is not None and not need.fits(other.version):
+                yield Finding(
+                    name="package-conflict",
+                    severity="warning",
+                    what=f"{package} needs {need.name}{need.range}, and {other} is installed",
+                    remedy=f"pip install '{need.name}{need.range}'",
+                    where=other.folder,
+                )
 
 
 def _missing(module: str) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution, DistributionFinder, MetadataPathFinder
@@ -10,30 +11,9 @@ from importlib.metadata import Distribution, DistributionFinder, MetadataPathFin
 __all__ = ["Need", "Package", "find_packages", "read_needs"]
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*\(?([^;)]*)\)?\s*(?:;(.*))?$")
-_BOUND = re.compile(r"(>=|<=|==|!=|<|>)\s*(\d+(?:\.\d+)*)")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
-    """One installed package.
-
-    Attributes:
-        name: as package indexes know it, in lower case and with hyphens.
-        version: as its metadata says it.
-        folder: where it lies.
-    """
-
-    name: str
-    version: str
-    folder: str
-
-    @property
-    def release(self) -> tuple[int, ...]:
-        """Numbers of its version: ``(1, 31, 1)``."""
-        return numbers(self.version)
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.version}"
+# Not "==1.2.*", which is judged by nobody here.
+_BOUND = re.compile(r"(>=|<=|==|!=|<|>)\s*(\d+(?:\.\d+)*)(?![\d.]*\.\*)")
+_PYTHON = re.compile(r"python_version\s*(>=|<=|==|!=|<|>)\s*['\"](\d+(?:\.\d+)*)['\"]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +40,31 @@ class Need:
         return all(_holds(numbers(version), sign, numbers(bound)) for sign, bound in self.bounds)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """One installed package.
+
+    Attributes:
+        name: as package indexes know it, in lower case and with hyphens.
+        version: as its metadata says it.
+        folder: where it lies.
+        needs: what it needs of others, whatever its extras.
+    """
+
+    name: str
+    version: str
+    folder: str
+    needs: tuple[Need, ...] = ()
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """Numbers of its version: ``(1, 31, 1)``."""
+        return numbers(self.version)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
 def find_packages(path: Sequence[str], names: Iterable[str]) -> tuple[Package, ...]:
     """Find every copy of some packages; of one name, Python imports the first."""
     found = (
@@ -77,11 +82,10 @@ def read_needs(
     """Read what the installed mmedge needs; empty where it runs without being installed."""
     for folder in path:
         for distribution in _distributions(folder, "mmedge"):
-            needs = [_need(line) for line in distribution.requires or ()]
             return tuple(
                 need
-                for need in needs
-                if need is not None and need.name != "mmedge" and need.extra not in set(skip)
+                for need in _needs(distribution)
+                if need.name != "mmedge" and need.extra not in set(skip)
             )
     return ()
 
@@ -108,15 +112,33 @@ def _read(distribution: Distribution, folder: str) -> Package | None:
         return None
     if not name or not version:
         return None
-    return Package(name=re.sub(r"[-_.]+", "-", name).lower(), version=version, folder=folder)
+    return Package(
+        name=re.sub(r"[-_.]+", "-", name).lower(),
+        version=version,
+        folder=folder,
+        needs=tuple(need for need in _needs(distribution) if not need.extra),
+    )
+
+
+def _needs(distribution: Distribution) -> Iterator[Need]:
+    for line in distribution.requires or ():
+        need = _need(line)
+        if need is not None:
+            yield need
 
 
 def _need(line: str) -> Need | None:
+    """Read a requirement; ``None`` where it is for another Python, or nobody can tell."""
     match = _REQUIREMENT.match(line)
     if match is None:
         return None
-    name, bounds, marker = match.groups()
-    extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", marker or "")
+    name, bounds, marker = match.group(1), match.group(2), (match.group(3) or "").strip()
+    extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", marker)
+    python = _PYTHON.fullmatch(marker)
+    if python and not _holds(sys.version_info[:2], python[1], numbers(python[2])):
+        return None
+    if marker and not python and not extra:
+        return None
     return Need(
         name=re.sub(r"[-_.]+", "-", name).lower(),
         bounds=tuple((sign, version) for sign, version in _BOUND.findall(bounds)),
