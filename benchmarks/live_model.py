@@ -201,12 +201,12 @@ def encoder(kind: str, tokens: int = 0) -> ModelProto:
 def head(names: Sequence[str]) -> ModelProto:
     """The sum of what is present, through a matrix."""
     drawing = Drawing(2)
-    present = drawing.add("Cast", ["presence"], to=TensorProto.FLOAT)
+    nothing = drawing.constant(np.float32(0))
     parts = []
     for column, name in enumerate(names):
         index = drawing.constant(np.array([column], np.int64))
-        here = drawing.add("Gather", [present, index], axis=1)
-        parts.append(drawing.add("Mul", [name, here]))
+        here = drawing.add("Gather", ["presence", index], axis=1)
+        parts.append(drawing.add("Where", [here, name, nothing]))
     drawing.add("MatMul", [drawing.add("Sum", parts), drawing.weight(WIDTH, len(LABELS))], "thing")
     inputs = [EMBEDDING.model_copy(update={"name": name}) for name in names]
     presence = TensorSpec(name="presence", dtype="bool", shape=("batch", len(names)))
@@ -223,7 +223,7 @@ def monolith(kinds: Sequence[str], tokens: int = 0) -> ModelProto:
 
 def bundle(modalities: dict[str, Modality], vit: bool = False) -> Bundle:
     """A bundle in memory; it holds no golden samples, and cannot be verified."""
-    return _bundle(modalities, {name: _encoder(each, vit) for name, each in modalities.items()})
+    return make_bundle(modalities, {name: _encoder(each, vit) for name, each in modalities.items()})
 
 
 def tiny_bundle() -> Bundle:
@@ -233,10 +233,11 @@ def tiny_bundle() -> Bundle:
     drawing.linear(value, 192, WIDTH, "embedding")
     frames = RAW["image"][0].model_copy(update={"shape": ("batch", 8, 8, 3)})
     camera = Image(height=8, width=8, filter="cv2-linear", fit="stretch")
-    return _bundle({"camera": camera}, {"camera": drawing.model([frames], [EMBEDDING])})
+    return make_bundle({"camera": camera}, {"camera": drawing.model([frames], [EMBEDDING])})
 
 
-def _bundle(modalities: dict[str, Modality], models: dict[str, ModelProto]) -> Bundle:
+def make_bundle(modalities: dict[str, Modality], models: dict[str, ModelProto]) -> Bundle:
+    """A bundle in memory of these encoders, without golden samples."""
     models = {**models, FUSION: head(list(modalities))}
     files = {name: model.SerializeToString() for name, model in models.items()}
     refs = {name: file_ref(name, ".onnx", data) for name, data in files.items()}

@@ -24,6 +24,7 @@ COMMANDS = {
     "eval": "mmedge.cli.evaluation:evaluate",
     "calibrate": "mmedge.cli.calibration:calibrate",
     "build": "mmedge.cli.building:build",
+    "bench": "mmedge.cli.benching:bench",
     "gallery": "mmedge.cli.retrieval:gallery",
     "search": "mmedge.cli.retrieval:search",
     "serve": "mmedge.cli.live:serve",

@@ -38,13 +38,14 @@ def choose(bundle: Bundle, backend: str, plan: str, *, threads: int | None = Non
     best = measured.fastest(record.timings, wanted) if record else None
     if record is not None and best is not None:
         with_threads = f" with {record.threads} threads" if record.threads else ""
-        why = f"fastest here{with_threads}, {best.ratio:.2f} of fp32's time on the backend 'cpu'"
+        beside = "" if best.ratio == 1 else f", {best.ratio:.2f} of the time of {record.reference}"
+        why = f"fastest here{with_threads}{beside}, as 'mmedge bench' measured"
         try:
             choose_plan(plans, best.plan, best.backend, threads=threads)
         except IncompatibleError as exc:
             stale = str(exc)
         else:
-            return Choice(best.plan, f"{why}, as 'mmedge bench' measured", best.backend)
+            return Choice(best.plan, why, best.backend)
     usual = choose_plan(plans, plan, measured.REFERENCE, threads=threads)
     told = f"what 'mmedge bench' measured does not count: {stale}" if stale else ""
     return replace(usual, why="; ".join(filter(None, (usual.why, told))))

@@ -51,6 +51,7 @@ class Record(Spec):
         machine: in words.
         versions: what it was measured with.
         threads: CPU threads inside one operator, where it was said how many.
+        reference: the backend and plan whose time ratios are over.
         timings: of whatever ran and was verified.
     """
 
@@ -59,6 +60,7 @@ class Record(Spec):
     machine: Note
     versions: dict[Note, Note]
     threads: Annotated[int, Field(ge=1)] | None = None
+    reference: Note
     timings: Annotated[tuple[Timing, ...], Field(strict=False, min_length=1)]
 
 

@@ -29,6 +29,7 @@ def keep(bundle: Bundle, *timings: tuple[str, str, float], **fields: Any) -> Non
     """Keep timings as if they had just been measured here."""
     rows = tuple(Timing(backend=b, plan=p, p50_ms=10 * r, ratio=r) for b, p, r in timings)
     here = {"machine": str(this_machine()), "versions": versions(["cpu"]), **fields}
+    here.setdefault("reference", "cpu fp32")
     record = Record.model_validate({"digest": bundle.digest, "timings": rows, **here})
     save_record(record, bundle, this_machine())
 
@@ -48,15 +49,17 @@ def test_auto_takes_what_was_measured_and_says_so() -> None:
     choice = choose(bundle, "auto", "auto")
     assert (choice.backend, choice.plan) == ("openvino", "fp32")
     assert str(choice) == (
-        "backend openvino, plan fp32: fastest here, 0.75 of fp32's time on the backend 'cpu', as "
-        "'mmedge bench' measured"
+        "backend openvino, plan fp32: fastest here, 0.75 of the time of cpu fp32, as 'mmedge "
+        "bench' measured"
     )
 
 
 def test_threads_that_were_asked_for_are_named() -> None:
     bundle = linear_bundle()
     keep(bundle, ("cpu", "fp32", 1.0), threads=4)
-    assert "fastest here with 4 threads" in choose(bundle, "auto", "auto").why
+    assert str(choose(bundle, "auto", "auto")) == (
+        "plan fp32: fastest here with 4 threads, as 'mmedge bench' measured"
+    )
 
 
 def test_without_a_record_auto_is_the_cpu_and_says_nothing() -> None:

@@ -31,6 +31,7 @@ def record(bundle: Bundle, **fields: object) -> Record:
         "digest": bundle.digest,
         "machine": str(HERE),
         "versions": NOW,
+        "reference": "cpu fp32",
         "timings": (timing("cpu", "fp32", 1.0), timing("openvino", "fp32", 0.5)),
         **fields,
     }

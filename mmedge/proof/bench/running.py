@@ -1,0 +1,225 @@
+"""From a bundle to what is fastest here: in processes of their own, in turn, then verified."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mmedge.bundle import Bundle, open_bundle
+from mmedge.errors import ConfigError, MmedgeError
+from mmedge.proof.bench.config import BenchConfig
+from mmedge.proof.bench.contestant import Contestant
+from mmedge.proof.bench.found import STEADY, Bench, Row, Turn, make_row
+from mmedge.proof.bench.power import Meter, find_meter
+from mmedge.runtime.backends import BACKENDS
+from mmedge.runtime.machine import this_machine, versions
+from mmedge.runtime.measured import REFERENCE, Record, fastest, save_record
+from mmedge.runtime.plans import choose_plan, refuse_imitation
+
+__all__ = ["bench_bundle"]
+
+Say = Callable[[str], None]
+FLOAT = "fp32"
+LEAST_ROUNDS = 7
+
+
+def bench_bundle(config: BenchConfig, say: Say = lambda _: None) -> Bench:
+    """Measure every backend and plan that runs here, side by side, and say which to take.
+
+    Each is opened in a process of its own as `serve` would open it, is warmed up, and has its
+    turns between those of the others. Only what the bundle's proof holds for is taken.
+
+    Args:
+        config: what to measure.
+        say: told what is under way.
+
+    Raises:
+        ConfigError: no such plan, or it cannot be kept where the user's cache is.
+        ArtefactError: the bundle is damaged.
+        IncompatibleError: a backend that was asked for cannot run here, or none can.
+        ResourceError: the memory or the disk does not suffice.
+    """
+    bundle = open_bundle(config.bundle)
+    bundle.check()
+    left_out: dict[str, MmedgeError] = {}
+    with ExitStack() as stack:
+        opened = _open(_pairs(bundle, config, left_out), config, stack, say, left_out)
+        meter, power = find_meter()
+        turns = _race(list(opened), config, meter, say, left_out)
+        reference = next(iter(turns.values()))
+        rows = [_row(each, turns[each], reference, opened[each], say) for each in turns]
+    return _judge(
+        bundle,
+        config,
+        rows,
+        power=power,
+        rounds=len(reference),
+        left_out=tuple(_reasons(left_out)),
+    )
+
+
+@contextmanager
+def _leaving_out(who: object, left_out: dict[str, MmedgeError], *needed: str) -> Iterator[None]:
+    """Note who cannot run here, and go on; but not if its backend is needed."""
+    try:
+        yield
+    except MmedgeError as exc:
+        if str(who).partition(" ")[0] in needed:
+            raise
+        left_out[str(who)] = exc
+
+
+def _reasons(left_out: dict[str, MmedgeError]) -> Iterator[str]:
+    """Give each reason once, with all that it keeps from running."""
+    for why in dict.fromkeys(map(str, left_out.values())):
+        yield f"{', '.join(name for name, each in left_out.items() if str(each) == why)}: {why}"
+
+
+def _pairs(
+    bundle: Bundle, config: BenchConfig, left_out: dict[str, MmedgeError]
+) -> list[tuple[str, str]]:
+    """Give what may run, the reference first."""
+    plans = bundle.manifest.plans
+    for name in config.plans:
+        if name not in plans:
+            raise ConfigError(f"the bundle has no plan {name!r}; it has {', '.join(plans)}")
+    pairs = []
+    for backend in dict.fromkeys((REFERENCE, *(config.backends or BACKENDS))):
+        for plan in dict.fromkeys((FLOAT, *(config.plans or plans))):
+            with _leaving_out(f"{backend} {plan}", left_out):
+                choose_plan(plans, plan, backend, threads=config.threads)
+                refuse_imitation(plans, plan, backend)
+                pairs.append((backend, plan))
+    return pairs
+
+
+def _open(
+    pairs: list[tuple[str, str]],
+    config: BenchConfig,
+    stack: ExitStack,
+    say: Say,
+    left_out: dict[str, MmedgeError],
+) -> dict[Contestant, Any]:
+    """Start a process for each, and open its graphs in it."""
+    opened = {}
+    for backend, plan in pairs:
+        say(f"open {backend} {plan}")
+        contestant = stack.enter_context(Contestant(backend, plan))
+        with _leaving_out(contestant, left_out, *config.backends):
+            opened[contestant] = contestant.open(config.bundle, config.threads)
+        if contestant not in opened:
+            contestant.close()
+    if not opened:
+        raise next(iter(left_out.values()))
+    return opened
+
+
+def _race(
+    contestants: list[Contestant],
+    config: BenchConfig,
+    meter: Meter | None,
+    say: Say,
+    left_out: dict[str, MmedgeError],
+) -> dict[Contestant, list[Turn]]:
+    """Let them run in turn, round by round; the first round warms up."""
+    taken: dict[Contestant, list[Turn]] = {each: [] for each in contestants}
+    begin_s = time.monotonic()
+    for number in range(config.rounds + 1):
+        if number % 5 in (0, 1):
+            say(f"round {number} of {config.rounds}" if number else "warm up")
+        running = list(taken)
+        shift = number % len(running)
+        for each in running[shift:] + running[:shift]:
+            with _leaving_out(each, left_out):
+                turn = _turn(each, config.turn_ms, meter)
+                taken[each] += [turn] if number else []
+            if str(each) in left_out:  # it failed in the middle
+                del taken[each]
+        if not taken:
+            raise next(reversed(left_out.values()))
+        if number >= LEAST_ROUNDS and time.monotonic() - begin_s > config.most_s:
+            break
+    return taken
+
+
+def _turn(contestant: Contestant, turn_ms: float, meter: Meter | None) -> Turn:
+    if meter is not None:
+        meter.begin()
+    came = contestant.ask("turn", ms=turn_ms, watch=meter.poll if meter else lambda: None)
+    return Turn(
+        stages={stage: np.array(each_ns) / 1e6 for stage, each_ns in came.items()},
+        watts=meter.watts() if meter else None,
+    )
+
+
+def _row(
+    contestant: Contestant,
+    turns: list[Turn],
+    reference: list[Turn],
+    opened: Any,
+    say: Say,
+) -> Row:
+    """Ask for the memory first: the proof needs more."""
+    memory = contestant.ask("memory")
+    row = make_row(
+        turns,
+        reference,
+        backend=contestant.backend,
+        plan=contestant.plan,
+        threads=opened["threads"],
+        peak_bytes=memory and memory["peak_bytes"],
+    )
+    say(f"verify {contestant}")
+    try:
+        proof = contestant.ask("verify")
+    except MmedgeError as exc:
+        return replace(row, verified=False, problem=str(exc))
+    return row if proof["passed"] else replace(row, verified=False, problem=proof["worst"])
+
+
+def _judge(bundle: Bundle, config: BenchConfig, rows: list[Row], **fields: Any) -> Bench:
+    """Choose among what was verified, and keep it."""
+    machine = this_machine()
+    timings = {row.timing: row for row in rows if row.verified}
+    best = fastest(timings)
+    found = versions({row.backend for row in rows}, machine)
+    kept = "not kept: only some were measured" if not config.complete else "not kept, as asked"
+    if best is None:
+        kept = "not kept: nothing was verified"
+    elif config.complete and config.keep:
+        record = Record(
+            digest=bundle.digest,
+            machine=str(machine),
+            versions=found,
+            threads=config.threads,
+            reference=f"{rows[0].backend} {rows[0].plan}",
+            timings=tuple(timings),
+        )
+        kept = str(save_record(record, bundle, machine))
+    return Bench(
+        name=bundle.manifest.name,
+        digest=bundle.digest,
+        machine=str(machine),
+        versions=found,
+        rows=tuple(rows),
+        best=None if best is None else timings[best],
+        kept=kept,
+        notes=tuple(_restless(rows)),
+        **fields,
+    )
+
+
+def _restless(rows: list[Row]) -> Iterator[str]:
+    """Say so where the machine was busy."""
+    worst = max(rows, key=lambda row: row.moved)
+    if worst.moved > STEADY:
+        yield (
+            f"this machine was busy: the median of {worst.backend} {worst.plan} moved by "
+            f"{worst.moved:.0%} meanwhile. Ratios stand that well, times do not; end what else "
+            "runs, and bench again."
+        )
