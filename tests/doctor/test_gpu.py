@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from mmedge.doctor.checks.gpu import check_gpu
+from mmedge.doctor.checks.onnxruntime import check_onnxruntime
 from mmedge.doctor.looking.gpu import Gpus
+from mmedge.doctor.looking.packages import Package
+from mmedge.doctor.looking.software import Software
 from mmedge.doctor.machine import Machine
 from tests.doctor.seeding import Seeded, named, names
 
@@ -106,7 +109,6 @@ def test_a_container_without_its_gpu_is_told_from_a_machine_without_a_driver(
 def test_an_onnxruntime_for_a_newer_cuda_than_the_drivers_is_found(machine: Seeded) -> None:
     compile_driver(machine)
     built_for(machine, "13.0")
-    machine.file("etc/os-release", "ID=ubuntu\n")
     report = machine.examine()
     found = named(report, "other-cuda")
     assert found.severity == "error"
@@ -114,9 +116,17 @@ def test_an_onnxruntime_for_a_newer_cuda_than_the_drivers_is_found(machine: Seed
         "onnxruntime-gpu 1.31.1 is built for CUDA 13.0, and the driver runs 12.6: "
         "--backend cuda cannot start"
     )
-    assert found.remedy == "sudo ubuntu-drivers install"
+    assert found.remedy == "pip install 'onnxruntime-gpu[cuda,cudnn]<1.27'"
     assert report.machine["gpu"] == "Orin (sm87)"
     assert "no-driver" not in names(report)
+
+
+def test_a_driver_that_is_too_old_for_any_build_is_to_be_replaced() -> None:
+    packages = (Package(name="onnxruntime-gpu", version="1.31.1", folder="/site-packages"),)
+    software = Software(built_for_cuda=(13, 0), distribution="debian")
+    machine = Machine(packages=packages, software=software, gpus=Gpus(cuda=(11, 4)))
+    (found,) = check_onnxruntime(machine)
+    assert (found.name, found.remedy) == ("other-cuda", "sudo apt-get install nvidia-driver")
 
 
 @with_compiler

@@ -9,6 +9,9 @@ from mmedge.doctor.machine import ONNXRUNTIMES, TENSORRTS, Machine
 
 __all__ = ["check_onnxruntime"]
 
+# CUDA -> the first release that is built for a newer one, by the packages' own metadata.
+_FIRST_WITHOUT = {12: "1.27"}
+
 
 def check_onnxruntime(machine: Machine) -> Iterator[Finding]:
     """Find what keeps ONNX Runtime from running, or from running on the GPU."""
@@ -71,16 +74,13 @@ def _cuda(machine: Machine) -> Iterator[Finding]:
 
 
 def _another(machine: Machine, cuda: int) -> str:
-    """A Jetson's builds come from its maker; a desktop's driver can be made newer."""
+    """A Jetson's builds are its maker's; for older drivers there are older builds."""
     if machine.jetson.here:
         return (
             "pip uninstall -y onnxruntime-gpu && pip install 'mmedge[cpu]'  "
             f"# or a build for JetPack's CUDA {cuda}, see docs/jetson.md"
         )
-    update = {
-        "ubuntu": "sudo ubuntu-drivers install",
-        "debian": "sudo apt-get install --only-upgrade nvidia-driver",
-    }
-    return update.get(
-        machine.software.distribution, f"pip install 'onnxruntime-gpu'  # a build for CUDA {cuda}"
-    )
+    if cuda in _FIRST_WITHOUT:
+        return f"pip install 'onnxruntime-gpu[cuda,cudnn]<{_FIRST_WITHOUT[cuda]}'"
+    debian = machine.software.distribution == "debian"
+    return "sudo apt-get install nvidia-driver" if debian else "sudo ubuntu-drivers install"
