@@ -125,7 +125,7 @@ def test_no_extra_is_empty() -> None:
     [
         (
             "ci.txt",
-            ("dev", "demo", "serve", "export", "openvino", "train", "rtx"),
+            ("dev", "demo", "serve", "export", "openvino", "train", "rtx", "tensorrt"),
             {"python_version": "3.11"},
         ),
         ("jetpack6.txt", ("dev", "demo", "serve", "tensorrt"), {"python_version": "3.10"}),

@@ -5,19 +5,20 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mmedge.engines.driver import probe
-from mmedge.errors import IncompatibleError, ResourceError
+from mmedge.errors import IncompatibleError, MissingDependencyError, ResourceError
 from mmedge.runtime.backends import open_backend
 from mmedge.runtime.backends.tensorrt import TensorRT
+from mmedge.runtime.backends.tensorrt.cuda import open_cuda
 from tests.conftest import DEMO as BUNDLE
 from tests.fakes import encoder_graph, head_graph
-from tests.runtime.backends.recording_cuda import RecordingTensorRT, keep, stand_in
+from tests.runtime.backends.recording_cuda import TOOLKIT, RecordingTensorRT, keep, stand_in
 
 MODEL = encoder_graph()
 DEMO = BUNDLE.parent
@@ -262,6 +263,38 @@ def test_without_a_driver_a_command_says_so_in_one_line_and_touches_nothing(
     assert done.returncode == 4
     assert done.stdout == ""
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert not imported & {"tensorrt", "tensorrt_rtx", "cuda", "cuda.bindings", "onnxruntime"}
+    assert not imported & {"tensorrt", "tensorrt_rtx", "cuda.bindings.runtime", "onnxruntime"}
     (said,) = [line for line in done.stderr.splitlines() if line.startswith("mmedge:")]
     assert said.startswith("mmedge: there is no NVIDIA driver here (libcuda.so.1 cannot be loaded)")
+
+
+class TestOpeningCuda:
+    @pytest.mark.parametrize("missing", ["cuda", "cuda.bindings", "cuda.bindings.runtime"])
+    def test_where_it_is_not_installed_its_extra_is_named(
+        self, monkeypatch: pytest.MonkeyPatch, missing: str
+    ) -> None:
+        # Packages of others bring a folder 'cuda', too.
+        monkeypatch.setattr(
+            "mmedge.runtime.backends.tensorrt.cuda.importlib.import_module",
+            failing(ModuleNotFoundError(f"No module named {missing!r}", name=missing)),
+        )
+        with pytest.raises(
+            MissingDependencyError, match=r"pip install 'mmedge\[tensorrt\]'"
+        ) as caught:
+            open_cuda(TOOLKIT)
+        assert caught.value.exit_code == 4
+
+    def test_one_that_is_broken_says_how(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(
+            "mmedge.runtime.backends.tensorrt.cuda.importlib.import_module",
+            failing(ImportError("libcudart.so.12: cannot open shared object file")),
+        )
+        with pytest.raises(IncompatibleError, match="cannot be loaded: libcudart"):
+            open_cuda(TOOLKIT)
+
+
+def failing(error: Exception) -> Callable[[str], None]:
+    def fail(_: str) -> None:
+        raise error
+
+    return fail

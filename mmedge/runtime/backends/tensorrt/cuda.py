@@ -36,8 +36,8 @@ def open_cuda(toolkit: Toolkit) -> Cuda:
         if not module.startswith(str(exc.name)):
             raise
         raise MissingDependencyError(  # others install parts of 'cuda', so that may be there
-            f"the backend {toolkit.name!r} needs the package 'cuda-python', which is not "
-            "installed. Install it with: pip install 'mmedge[tensorrt]'"
+            f"an engine of {toolkit.name} needs the package 'cuda-python' 12.6.1 or newer, which "
+            "is not installed. Install it with: pip install 'mmedge[tensorrt]'"
         ) from exc
     except (ImportError, OSError, RuntimeError) as exc:
         raise IncompatibleError(

@@ -58,15 +58,15 @@ class Runner(Closing):
         self._memory = Memory(cuda)
         self._stream: Any = None
         self._listener = _make_logger(trt, self._heard)  # which TensorRT does not keep alive
-        self._runtime = self._made(trt.Runtime, self._listener)
-        self._runtime.engine_host_code_allowed = (
-            True  # it is ours: version-compatible ones bring some
-        )
+        runtime = self._made(trt.Runtime, self._listener)
+        # It is this device's own: version-compatible engines bring code for the CPU, too.
+        runtime.engine_host_code_allowed = True
         if dla_core is not None:
-            self._runtime.DLA_core = dla_core
-        self._engine = self._made(self._runtime.deserialize_cuda_engine, engine)
-        self._context = self._made(self._engine.create_execution_context)
-        self.spec, self._rows = _read_signature(self._engine, trt, what)
+            runtime.DLA_core = dla_core
+        cuda_engine = self._made(runtime.deserialize_cuda_engine, engine)
+        self._context = self._made(cuda_engine.create_execution_context)
+        self._runtime, self._engine = runtime, cuda_engine
+        self.spec, self._rows = _read_signature(cuda_engine, trt, what)
         self._stream = cuda.open_stream()
 
     def run(self, feeds: Arrays) -> dict[str, Array]:
@@ -155,23 +155,23 @@ def _make_logger(trt: Any, heard: deque[str]) -> Any:
     return Logger()
 
 
-def _read_signature(engine: Any, trt: Any, what: str) -> tuple[GraphSpec, int]:
+def _read_signature(cuda_engine: Any, trt: Any, what: str) -> tuple[GraphSpec, int]:
     """Read an engine's inputs and outputs, and how many rows it takes at most."""
-    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-    is_input = {name: engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}
+    names = [cuda_engine.get_tensor_name(index) for index in range(cuda_engine.num_io_tensors)]
+    is_input = {name: cuda_engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}
     ins = [name for name in names if is_input[name]]
     spec = graph_spec(
         what,
-        (_spec(engine, name, what) for name in ins),
-        (_spec(engine, name, what) for name in names if not is_input[name]),
+        (_spec(cuda_engine, name, what) for name in ins),
+        (_spec(cuda_engine, name, what) for name in names if not is_input[name]),
     )
-    largest = [engine.get_tensor_profile_shape(name, 0)[2][0] for name in ins]
+    largest = [cuda_engine.get_tensor_profile_shape(name, 0)[2][0] for name in ins]
     return spec, min(largest)
 
 
-def _spec(engine: Any, name: str, what: str) -> TensorSpec:
-    sizes = [size if size >= 0 else None for size in engine.get_tensor_shape(name)]
-    return tensor_spec(what, name, sizes, engine.get_tensor_dtype(name).name, _DTYPES)
+def _spec(cuda_engine: Any, name: str, what: str) -> TensorSpec:
+    sizes = [size if size >= 0 else None for size in cuda_engine.get_tensor_shape(name)]
+    return tensor_spec(what, name, sizes, cuda_engine.get_tensor_dtype(name).name, _DTYPES)
 
 
 def _room(spec: TensorSpec, batch: int) -> Array:
