@@ -115,6 +115,7 @@ def _without(
         trials=searched.found.trials if searched.found else (),
         units=searched.units,
         latency=searched.latency,
+        left_out=_left_out(search),
     )
     return Finished(outcome=outcome, failed=failed)
 
@@ -155,7 +156,7 @@ def _with(
         update={
             "precision": precision,
             "tolerances": _tolerances(bundle),
-            "kept": _merged(draft.kept, restored),
+            "kept": _merged(draft.kept, _unfit(search, trial), restored),
             "speeds": tuple(speeds),
             "temperatures": search.judge.temperatures(bundle),
             "waived": _waiver(trial),
@@ -176,6 +177,7 @@ def _with(
         latency=latency,
         ratio=trial.ratio,
         watched=_watched(search, trial),
+        left_out=_left_out(search),
         bytes=sum(ref.bytes for ref in plan.graphs.values()),
         waived=plan.waived,
     )
@@ -206,12 +208,27 @@ def _cost(noise: float) -> str:
     return f"alone in INT8, the answers' noise is {10 * math.log10(noise):.0f} dB"
 
 
-def _merged(
-    one: Mapping[str, tuple[Kept, ...]], other: Mapping[str, tuple[Kept, ...]]
-) -> dict[str, tuple[Kept, ...]]:
+def _unfit(search: TargetSearch, trial: Trial) -> dict[str, tuple[Kept, ...]]:
+    """Name the layers that were never lowered for what they take."""
     return {
-        name: (*one.get(name, ()), *other.get(name, ())) for name in dict.fromkeys((*one, *other))
+        name: tuple(
+            Kept(layer=layer, precision=trial.candidate.rest, why=why)
+            for layer, why in material.unfit.items()
+        )
+        for name, material in search.workshop.materials.items()
+        if material.unfit
     }
+
+
+def _left_out(search: TargetSearch) -> dict[str, dict[str, str]]:
+    """Collect what no range was made from."""
+    materials = search.workshop.materials
+    return {name: each.left_out for name, each in materials.items() if each.left_out}
+
+
+def _merged(*tables: Mapping[str, tuple[Kept, ...]]) -> dict[str, tuple[Kept, ...]]:
+    names = dict.fromkeys(name for table in tables for name in table)
+    return {name: tuple(k for table in tables for k in table.get(name, ())) for name in names}
 
 
 def _tolerances(bundle: Bundle) -> dict[Literal["cpu", "gpu"], Tolerance]:

@@ -15,7 +15,7 @@ from mmedge.calibration.graph import Graph
 from mmedge.calibration.histogram import Histogram
 from mmedge.calibration.layers import KINDS, Layer, find_layers, moving_values
 from mmedge.calibration.lowering import Range
-from mmedge.calibration.observing import Observer
+from mmedge.calibration.observing import Observer, left_out
 from mmedge.calibration.ranges import Method, find_range
 from mmedge.calibration.rewrite.easing import channel_axes, ease
 from mmedge.calibration.rewrite.fp16 import values_to_observe
@@ -58,7 +58,24 @@ class Material:
     @property
     def lowerable(self) -> tuple[Layer, ...]:
         """The layers that some rewrite can lower to INT8."""
-        return tuple(layer for layer in self.layers if layer.kind in KINDS)
+        return tuple(
+            layer for layer in self.layers if layer.kind in KINDS and layer.name not in self.unfit
+        )
+
+    @cached_property
+    def left_out(self) -> dict[str, str]:
+        """Value -> the numbers of it that no range is made from: NaN, infinite, masks."""
+        return left_out(self.histograms)
+
+    @cached_property
+    def unfit(self) -> dict[str, str]:
+        """Layer that takes such numbers, which INT8 has not -> what it takes."""
+        return {
+            layer.name: f"{value} holds {self.left_out[value]}"
+            for layer in self.layers
+            for value in layer.activations
+            if value in self.left_out
+        }
 
     @cached_property
     def seen(self) -> dict[str, Range]:

@@ -74,6 +74,7 @@ class Outcome:
         latency: modality -> encoder beside its float32 form, on this CPU; only for ``cpu``.
         ratio: all graphs of the plan together over ``fp32``; only for ``cpu``.
         watched: modality -> the values whose scales are in the plan.
+        left_out: modality -> value -> numbers that no range was made from (`left_out`).
         bytes: size of the plan's graphs.
         waived: what was accepted without proof.
     """
@@ -91,6 +92,7 @@ class Outcome:
     latency: Mapping[str, Ratio] = field(default_factory=dict)
     ratio: float | None = None
     watched: Mapping[str, tuple[Watched, ...]] = field(default_factory=dict)
+    left_out: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     bytes: int = 0
     waived: str = ""
 
@@ -122,6 +124,7 @@ class Outcome:
             "latency": {name: asdict(ratio) for name, ratio in self.latency.items()},
             "ratio": self.ratio,
             "watched": {name: [w.to_json() for w in each] for name, each in self.watched.items()},
+            "left_out": {name: dict(each) for name, each in self.left_out.items()},
             "bytes": self.bytes,
             "waived": self.waived,
         }

@@ -191,9 +191,26 @@ def show_calibration(found: Calibration) -> None:
         results().print(f"{each.target}: {each.verdict}", highlight=False, soft_wrap=True)
         if each.waived:
             results().print(f"not proven: {each.waived}", highlight=False, soft_wrap=True)
+    _show_numberless(found)
     for line in found.skipped[:MANY]:
         results().print(f"skipped: {escape(line)}", highlight=False)
     _show_unlabelled(found)
+
+
+def _show_numberless(found: Calibration) -> None:
+    """Name the encoders that compute what is no number; masks are meant, and in the report."""
+    for each in found.outcomes:
+        for modality, values in each.left_out.items():
+            no_numbers = [v for v, said in values.items() if "NaN" in said or "infinite" in said]
+            for value in no_numbers[:1]:
+                results().print(
+                    f"note: {each.target}: {modality!r} computes what is no number, {value}: "
+                    f"{values[value]}, and {len(no_numbers) - 1} more values; what takes them "
+                    "stays above INT8",
+                    highlight=False,
+                    markup=False,
+                    soft_wrap=True,
+                )
 
 
 def _show_unlabelled(found: Calibration | Evaluation) -> None:

@@ -58,6 +58,7 @@ def _target(outcome: Outcome, max_drop: float) -> Markup:
         draw_sensitivity(outcome),
         element("h3", "Answers"),
         draw_confusions(outcome),
+        summary.left_out(outcome),
     ]
     if outcome.plan is not None:
         parts += [

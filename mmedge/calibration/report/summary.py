@@ -10,7 +10,7 @@ from mmedge.manifest import Kept
 from mmedge.proof.choosing import said_of_unlabelled
 from mmedge.proof.drawing.markup import Markup, element, fold, joined, table
 
-__all__ = ["facts", "kept", "plans", "splits", "subsets", "tags"]
+__all__ = ["facts", "kept", "left_out", "plans", "splits", "subsets", "tags"]
 
 LISTED = 200
 _PARTS = {
@@ -146,6 +146,21 @@ def kept(outcome: Outcome) -> Markup:
 def _kept(layers: Iterable[Kept]) -> Markup:
     rows = [(each.layer, each.precision, each.why) for each in layers]
     return table(("layer", "stays", "because"), rows)
+
+
+def left_out(outcome: Outcome) -> Markup:
+    """List the values of which some numbers gave no range."""
+    rows = [
+        (name, value, said)
+        for name, each in outcome.left_out.items()
+        for value, said in each.items()
+    ]
+    if not rows:
+        return Markup("")
+    return fold(
+        f"Values with numbers that no range was made from: {len(rows):,}",
+        table(("encoder", "value", "left out"), rows),
+    )
 
 
 def subsets(outcome: Outcome) -> Markup:
