@@ -23,7 +23,7 @@ from mmedge.calibration.outcome import Calibration
 from mmedge.calibration.report import draw_page
 from mmedge.calibration.targeting import TargetSearch
 from mmedge.errors import ConfigError, ProofError
-from mmedge.manifest import Manifest, Plan
+from mmedge.manifest import FileRef, Manifest, Plan
 from mmedge.proof.choosing import check_metric
 from mmedge.proof.data import (
     Prepared,
@@ -233,9 +233,9 @@ def _collect(
     )
     if not files and any(each.failed for each in finished):
         _refuse(found, config)
-    if not files:
+    if plans.keys() == bundle.manifest.plans.keys() and not files:
         return found
-    return replace(found, bundle=_with_reports(bundle, plans, files, found, parts))
+    return replace(found, bundle=_with_reports(bundle, plans, files, found, parts, config=config))
 
 
 def _refuse(found: Calibration, config: CalibrateConfig) -> NoReturn:
@@ -253,17 +253,33 @@ def _with_reports(
     files: Mapping[str, bytes],
     found: Calibration,
     parts: Split,
+    *,
+    config: CalibrateConfig,
 ) -> Bundle:
     """Give the bundle with its new plans, the split and what was found."""
+    by = {"by": config.split_by} if config.split_by else {}
     texts = {
-        "split": (".json", json.dumps(parts.to_json())),
+        "split": (".json", json.dumps({**parts.to_json(), **by})),
         "calibration": (".json", json.dumps(found.to_json(), indent=1)),
         "calibration_page": (".html", draw_page(found)),
     }
-    refs, reports = {}, {}
+    refs, reports = _other_reports(bundle.manifest, plans, config, list(texts)), {}
     for name, (suffix, text) in texts.items():
         refs[name] = file_ref(name, suffix, text.encode())
         reports[refs[name].name] = text.encode()
     made = with_plans(bundle, plans, {**files, **reports})
-    manifest = made.manifest.model_copy(update={"reports": {**made.manifest.reports, **refs}})
+    manifest = made.manifest.model_copy(update={"reports": refs})
     return Bundle.in_memory(manifest, made.files)
+
+
+def _other_reports(
+    manifest: Manifest, plans: Mapping[str, Plan], config: CalibrateConfig, ours: Sequence[str]
+) -> dict[str, FileRef]:
+    """Keep the reports of others, and, under a target's name, of a plan that stays as it is."""
+    stale = {f"{name}_{target}" for name in ours for target in config.targets}
+    kept = {name: ref for name, ref in manifest.reports.items() if name not in stale}
+    for target in {plan.target for plan in plans.values()} - {"any", *config.targets}:
+        for name in ours:
+            if name in manifest.reports:
+                kept.setdefault(f"{name}_{target}", manifest.reports[name])
+    return kept

@@ -19,6 +19,7 @@ from mmedge.proof.data import Prepared, prepare_samples, read_samples
 from mmedge.proof.plans.config import EvalConfig
 from mmedge.proof.plans.found import Evaluation, PlanFound, Row
 from mmedge.proof.plans.judging import AS_GIVEN, REFERENCE, Judge
+from mmedge.proof.plans.seen import seen_by_calibration
 from mmedge.proof.plans.timing import Times, time_plans
 from mmedge.proof.saying import Say, seldom
 from mmedge.runtime.backends.instructions import this_cpu
@@ -48,6 +49,7 @@ def evaluate_plans(config: EvalConfig, say: Say = lambda _: None) -> Evaluation:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mmedge-eval-")))
         predictors, notes = _open(bundle, config, stack)
         prepared = _prepare(config, predictors[REFERENCE], scratch, say)
+        notes += filter(None, [seen_by_calibration(bundle, prepared)])
         judge = Judge(config, predictors, _store(prepared, scratch, say))
         _refuse_silence(judge)
         rows: list[Row] = []

@@ -1,0 +1,164 @@
+"""A bundle that is calibrated again, and plans that are no faster.
+
+Latencies are made up, and there is no time to measure layers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mmedge import open_bundle
+from mmedge.calibration import CalibrateConfig, Calibration, calibrate, targeting
+from mmedge.calibration.latency import Ratio
+from mmedge.runtime.plans import choose_plan
+from tests.calibration.pairs import write_pairs
+from tests.calibration.test_calibrate import content
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pairs(tmp_path_factory.mktemp("pairs") / "pairs.jsonl", 150)
+
+
+class Clock:
+    """Says how long graphs take beside float32's."""
+
+    def __init__(self) -> None:
+        self.encoders = {"camera": 0.5, "mic": 0.5, "hint": 0.5}
+        self.whole = 0.5
+
+    def of_encoder(self, name: str, *_: object) -> Ratio:
+        return Ratio(median=self.encoders[name], ms=self.encoders[name], reference_ms=1.0)
+
+    def of_plan(self, *_: object) -> float:
+        return self.whole
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    made = Clock()
+    monkeypatch.setattr(targeting.TargetSearch, "time", made.of_encoder)
+    monkeypatch.setattr(targeting, "plan_ratio", made.of_plan)
+    monkeypatch.setattr(
+        targeting, "ratios_alone", lambda _, layers, **k: {each.name: 0.5 for each in layers}
+    )
+    return made
+
+
+def run(bundle: Path, data: Path, *targets: str, **changes: object) -> Calibration:
+    config = CalibrateConfig(
+        bundle=bundle,
+        data=data,
+        max_drop=20.0,
+        targets=targets or ("cpu",),
+        minutes=1e-9,
+        **changes,
+    )  # type: ignore[arg-type]
+    return calibrate(config)
+
+
+def test_an_encoder_that_is_slower_in_int8_stays_float32_whatever_the_others_are(
+    demo_bundle: Path, data: Path, clock: Clock
+) -> None:
+    clock.encoders["mic"] = 1.2
+    (outcome,) = run(demo_bundle, data).outcomes
+    assert outcome.plan == "int8_cpu"
+    assert outcome.latency["mic"].median == 1.2
+    plans = open_bundle(demo_bundle).manifest.plans
+    assert set(plans["int8_cpu"].int8) == {"camera"}
+    assert plans["int8_cpu"].graphs["mic"] == plans["fp32"].graphs["mic"]
+
+
+def test_where_no_encoder_is_faster_fp32_is_recommended_and_the_bundle_left(
+    demo_bundle: Path, data: Path, clock: Clock
+) -> None:
+    before = content(demo_bundle)
+    clock.encoders = dict.fromkeys(clock.encoders, 0.98)  # not worth it
+    (outcome,) = run(demo_bundle, data).outcomes
+    assert outcome.plan is None
+    assert "fp32 stays the plan for this CPU" in outcome.verdict
+    assert content(demo_bundle) == before
+
+
+@pytest.mark.parametrize(("whole", "chosen"), [(1.02, "fp32"), (0.98, "int8_cpu")])
+def test_a_plan_that_is_slower_as_a_whole_is_not_recommended_here_and_that_is_said(
+    demo_bundle: Path, data: Path, clock: Clock, whole: float, chosen: str
+) -> None:
+    clock.whole = whole
+    (outcome,) = run(demo_bundle, data).outcomes
+    slower = "slower than fp32, so not recommended on this CPU" in outcome.verdict
+    assert (outcome.plan, slower) == ("int8_cpu", whole > 1)
+    plans = open_bundle(demo_bundle).manifest.plans
+    assert plans["int8_cpu"].speeds[0].ratio == whole
+    assert choose_plan(plans, "auto", "cpu").plan == chosen
+
+
+def test_int8_that_is_asked_for_is_given_however_slow_and_not_recommended(
+    demo_bundle: Path, data: Path, clock: Clock
+) -> None:
+    clock.encoders, clock.whole = dict.fromkeys(clock.encoders, 3.0), 3.0
+    (outcome,) = run(demo_bundle, data, precision="int8").outcomes
+    assert outcome.plan == "int8_cpu"
+    assert "slower than fp32" in outcome.verdict
+    plans = open_bundle(demo_bundle).manifest.plans
+    assert set(plans["int8_cpu"].int8) == {"camera", "mic"}
+    assert choose_plan(plans, "auto", "cpu").plan == "fp32"
+
+
+def test_one_target_anew_leaves_the_other_its_plan_its_split_and_its_report(
+    demo_bundle: Path, data: Path, clock: Clock
+) -> None:
+    del clock
+    run(demo_bundle, data, "tensorrt", precision="fp16")
+    first = open_bundle(demo_bundle)
+    run(demo_bundle, data, "cpu")
+    second = open_bundle(demo_bundle)
+    assert list(second.manifest.plans) == ["fp32", "fp16_tensorrt", "int8_cpu"]
+    assert second.manifest.plans["fp16_tensorrt"] == first.manifest.plans["fp16_tensorrt"]
+    reports = second.manifest.reports
+    for name in ("calibration", "calibration_page", "split"):
+        assert reports[f"{name}_tensorrt"] == first.manifest.reports[name]
+    found = json.loads(second.read(reports["calibration"]))
+    assert [each["target"] for each in found["outcomes"]] == ["cpu"]
+    second.check()
+
+    run(demo_bundle, data, "tensorrt", precision="fp16", replace=True)
+    third = open_bundle(demo_bundle).manifest
+    assert set(third.plans) == {"fp32", "fp16_tensorrt", "int8_cpu"}
+    assert third.reports["calibration_cpu"] == reports["calibration"]
+    assert not any(name.endswith("_tensorrt") for name in third.reports)
+
+
+def test_a_plan_that_is_worth_nothing_any_more_goes_with_force(
+    demo_bundle: Path, data: Path, clock: Clock
+) -> None:
+    run(demo_bundle, data)
+    before = open_bundle(demo_bundle)
+    clock.encoders = dict.fromkeys(clock.encoders, 1.0)
+    run(demo_bundle, data, replace=True)
+    after = open_bundle(demo_bundle)
+    assert list(after.manifest.plans) == ["fp32"]
+    assert after.manifest.plans["fp32"] == before.manifest.plans["fp32"]
+    found = json.loads(after.read(after.manifest.reports["calibration"]))
+    assert found["outcomes"][0]["plan"] is None
+    old = {ref.name for ref in before.manifest.plans["int8_cpu"].graphs.values()}
+    new = {ref.name for ref in after.manifest.plans["fp32"].graphs.values()}
+    assert not {each.name for each in demo_bundle.iterdir()} & (old - new)
+
+
+def test_what_was_there_stays_where_the_new_calibration_fails(
+    demo_bundle: Path, data: Path, clock: Clock
+) -> None:
+    del clock
+    run(demo_bundle, data)
+    before = content(demo_bundle)
+    config = CalibrateConfig(
+        bundle=demo_bundle, data=data, targets=("cpu",), max_drop=0.1, minutes=1e-9, replace=True
+    )
+    with pytest.raises(Exception, match="prove only that"):
+        calibrate(config)
+    assert content(demo_bundle) == before
