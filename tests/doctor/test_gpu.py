@@ -121,6 +121,20 @@ def test_an_onnxruntime_for_a_newer_cuda_than_the_drivers_is_found(machine: Seed
     assert "no-driver" not in names(report)
 
 
+def test_an_onnxruntime_for_another_tensorrt_is_found(machine: Seeded) -> None:
+    built_for(machine, "13.0")
+    machine.module(
+        "onnxruntime/capi/libonnxruntime_providers_tensorrt.so",
+        "\x7fELF\0libcudart.so.13\0libnvinfer.so.10\0libnvonnxparser.so.10\0",
+    )
+    machine.debian(libnvinfer11="11.4.1.6-1+cuda13.2")
+    found = named(machine.examine(), "other-tensorrt")
+    assert found.severity == "warning"
+    assert "built for TensorRT 10, and here is 11.4.1.6" in found.what
+    machine.debian(libnvinfer10="10.13.3.9-1+cuda13.0")
+    assert "other-tensorrt" not in names(machine.examine())
+
+
 def test_a_driver_that_is_too_old_for_any_build_is_to_be_replaced() -> None:
     packages = (Package(name="onnxruntime-gpu", version="1.31.1", folder="/site-packages"),)
     software = Software(built_for_cuda=(13, 0), distribution="debian")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mmedge.doctor.finding import Finding
+from mmedge.doctor.looking.packages import numbers
 from mmedge.doctor.machine import ONNXRUNTIMES, TENSORRTS, Machine
 
 __all__ = ["check_onnxruntime"]
@@ -41,6 +42,7 @@ def check_onnxruntime(machine: Machine) -> Iterator[Finding]:
             where=installed[0].folder,
         )
     yield from _cuda(machine)
+    yield from _tensorrt(machine)
 
 
 def _cuda(machine: Machine) -> Iterator[Finding]:
@@ -70,6 +72,21 @@ def _cuda(machine: Machine) -> Iterator[Finding]:
             if machine.jetson.here
             else f"pip install '{package.name}[cuda,cudnn]=={package.version}'",
             where=package.folder,
+        )
+
+
+def _tensorrt(machine: Machine) -> Iterator[Finding]:
+    """Its TensorRT provider loads one version of TensorRT, by the library's name."""
+    wanted, package = machine.software.built_for_tensorrt, machine.package("tensorrt")
+    here = package.version if package else machine.jetson.system_tensorrt
+    if wanted and here and numbers(here)[:1] != (wanted,):
+        yield Finding(
+            name="other-tensorrt",
+            severity="warning",
+            what=f"ONNX Runtime is built for TensorRT {wanted}, and here is {here}: --backend "
+            "onnxruntime-tensorrt cannot start; --backend tensorrt needs no ONNX Runtime",
+            remedy="mmedge serve --backend tensorrt",
+            where="libonnxruntime_providers_tensorrt.so",
         )
 
 

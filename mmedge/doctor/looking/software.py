@@ -28,6 +28,7 @@ class Software:
         system_tensorrt: folder of the TensorRT bindings that the system brings.
         onnxruntime: the package that the files of ONNX Runtime were written by last.
         built_for_cuda: which CUDA the installed ONNX Runtime was built for; empty for none.
+        built_for_tensorrt: first number of the TensorRT that it loads; 0 for none.
     """
 
     python: tuple[int, ...] = sys.version_info[:3]
@@ -40,6 +41,7 @@ class Software:
     system_tensorrt: str = ""
     onnxruntime: str = ""
     built_for_cuda: tuple[int, ...] = ()
+    built_for_tensorrt: int = 0
 
     @property
     def opening(self) -> str:
@@ -67,6 +69,7 @@ def look_at_software(place: Place) -> Software:
         system_tensorrt=_holding(folders, "tensorrt", "tensorrt/__init__.py"),
         onnxruntime=written_by[1] if written_by else "",
         built_for_cuda=tuple(int(part) for part in cuda.groups() if part) if cuda else (),
+        built_for_tensorrt=_tensorrt_of_onnxruntime(place),
     )
 
 
@@ -107,3 +110,15 @@ def _build_of_onnxruntime(place: Place) -> str:
         except OSError:
             continue
     return ""
+
+
+def _tensorrt_of_onnxruntime(place: Place) -> int:
+    """Find the library that its TensorRT provider is linked with, by the name in the file."""
+    for folder in place.path:
+        file = Path(folder) / "onnxruntime" / "capi" / "libonnxruntime_providers_tensorrt.so"
+        try:
+            match = re.search(rb"libnvinfer\.so\.(\d+)\0", file.read_bytes())
+        except OSError:
+            continue
+        return int(match[1]) if match else 0
+    return 0
