@@ -27,6 +27,7 @@ def test_the_report_is_written_and_named(mmedge: Run, bundle: Path, tmp_path: Pa
     )  # fmt: skip
     assert code == 0
     assert f"report: {page}" in out
+    assert "engines" in out
     assert page.read_text().startswith("<!doctype html>")
 
 

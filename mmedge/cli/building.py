@@ -14,8 +14,9 @@ from mmedge.errors import ConfigError
 if TYPE_CHECKING:
     from mmedge.engines import BuildConfig, BuildReport
     from mmedge.engines.cache import Entry
+    from mmedge.engines.trying import Tried
 
-__all__ = ["build"]
+__all__ = ["build", "show_tried"]
 
 MIB = 2**20
 
@@ -42,6 +43,9 @@ def build(
     dla: Annotated[
         int | None, typer.Option(help="Core of a Jetson's DLA, for encoders; with --max-batch 1.")
     ] = None,
+    rtx: Annotated[
+        bool, typer.Option("--rtx", help="With TensorRT-RTX, for --backend tensorrt-rtx.")
+    ] = False,
     ahead_of_time: Annotated[
         str | None, typer.Option(help="Compile for this desktop GPU instead, such as 'sm86'.")
     ] = None,
@@ -74,6 +78,7 @@ def build(
         version_compatible=version_compatible,
         hardware_compatible=hardware_compatible,
         dla_core=dla,
+        rtx=rtx,
         ahead_of_time=ahead_of_time,
         out=out,
     )
@@ -91,6 +96,18 @@ def _build(bundle: Path, config: BuildConfig) -> BuildReport:
 
     with views.progress() as on_stage:
         return build_engines(open_bundle(bundle), config, say=on_stage)
+
+
+def show_tried(tried: Tried) -> None:
+    """Print the engines that a calibration has tried, or why there are none."""
+    from mmedge import views
+
+    if tried.report is not None:
+        _show(tried.report)
+    if tried.why:
+        views.results().print(
+            f"engines: {tried.why}", highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def _show(report: BuildReport) -> None:

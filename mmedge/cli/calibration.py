@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from mmedge.cli.options import BundleArg, ForceOpt, JsonOpt, MetricOpt
+
+if TYPE_CHECKING:
+    from mmedge.calibration import Calibration
+    from mmedge.engines.trying import Tried
 
 __all__ = ["calibrate"]
 
@@ -47,6 +52,13 @@ def calibrate(
         Path | None,
         typer.Option(help="FILE.html to write the report to; the bundle holds it as well."),
     ] = None,
+    build: Annotated[
+        bool,
+        typer.Option(
+            "--build/--no-build",
+            help="Build and audit engines of a plan for TensorRT at the end, where that can be.",
+        ),
+    ] = True,
     force: ForceOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
@@ -58,6 +70,7 @@ def calibrate(
     from mmedge.calibration import CalibrateConfig
     from mmedge.calibration import calibrate as run
     from mmedge.calibration.config import Precision, Target
+    from mmedge.cli.building import show_tried
     from mmedge.cli.tables import show_calibration
 
     config = CalibrateConfig(
@@ -75,11 +88,25 @@ def calibrate(
     )
     with views.progress() as on_stage:
         found = run(config, on_stage)
+        tried = _engines(found, on_stage) if build else None
     if as_json:
-        typer.echo(json.dumps(found.to_json()))
+        engines = None if tried is None else tried.to_json()
+        typer.echo(json.dumps({**found.to_json(), "engines": engines}))
     else:
         show_calibration(found)
         if report is not None:
             views.results().print(
                 f"report: {report}", highlight=False, markup=False, soft_wrap=True
             )
+        if tried is not None:
+            show_tried(tried)
+    if tried is not None and tried.failure is not None:
+        raise tried.failure
+
+
+def _engines(found: Calibration, on_stage: Callable[[str], None]) -> Tried | None:
+    """Try the new plan for TensorRT, if there is one."""
+    from mmedge.engines.trying import try_engines
+
+    made = [each.plan for each in found.outcomes if each.target == "tensorrt" and each.plan]
+    return try_engines(found.bundle, made[0], on_stage) if made else None

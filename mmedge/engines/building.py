@@ -19,7 +19,7 @@ from mmedge.engines.layers import parse_inspection, parse_listing
 from mmedge.engines.profiles import Profile, make_profiles
 from mmedge.engines.request import EngineRequest, Place
 from mmedge.engines.stored import Built
-from mmedge.engines.toolkit import Toolkit, open_toolkit
+from mmedge.engines.toolkit import Toolkit, installed_toolkit, open_toolkit
 from mmedge.errors import ConfigError, IncompatibleError
 from mmedge.manifest import FUSION, FileRef, Plan
 from mmedge.specs.plan import lowest_plan
@@ -121,7 +121,7 @@ def build_engines(
     name, why = choose_plan_for_engines(bundle.manifest.plans, config.plan)
     ahead = config.ahead_of_time
     if ahead is None:
-        toolkit = open_toolkit("tensorrt")
+        toolkit = open_toolkit("tensorrt_rtx" if config.rtx else installed_toolkit())
         where = str(Place.of(toolkit))
     else:
         toolkit = open_toolkit("tensorrt_rtx", needs_gpu=False)

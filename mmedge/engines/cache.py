@@ -149,9 +149,10 @@ class EngineCache:
                     return entry.head.request, found
                 reasons.append(found)
         why = f": {reasons[0]}" if reasons else ""
+        rtx = " --rtx" if place.toolkit == "tensorrt_rtx" else ""
         raise IncompatibleError(
-            f"{what} has no engine for {place}{why}. Build it with: mmedge build BUNDLE, and the "
-            "same --plan if you give one here."
+            f"{what} has no engine for {place}{why}. Build it with: mmedge build BUNDLE{rtx}, and "
+            "the same --plan if you give one here."
         )
 
     def entries(self) -> tuple[Entry, ...]:

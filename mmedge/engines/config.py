@@ -28,6 +28,8 @@ class BuildConfig:
         hardware_compatible: it runs on other GPUs from Ampere on, more slowly; not on a Jetson.
         dla_core: which deep learning accelerator of a Jetson takes the encoders' layers. It
             takes one row at a time. What it cannot run stays on the GPU and is named.
+        rtx: build with TensorRT-RTX for this machine's desktop GPU, for the backend
+            ``tensorrt-rtx``; otherwise with TensorRT, unless TensorRT-RTX alone is installed.
         ahead_of_time: desktop GPU, such as ``sm86``, to compile for with TensorRT-RTX on a
             machine that need not have one; ``None`` for this machine's own.
         out: folder for engines that are compiled ahead of time.
@@ -39,6 +41,7 @@ class BuildConfig:
     version_compatible: bool = False
     hardware_compatible: bool = False
     dla_core: int | None = None
+    rtx: bool = False
     ahead_of_time: str | None = None
     out: Path | None = None
 
@@ -51,6 +54,8 @@ class BuildConfig:
             raise ConfigError(f"dla_core={self.dla_core} must be 0 or more")
         if self.dla_core is not None and self.max_batch != 1:
             raise ConfigError("a DLA takes shapes that are fixed: give max_batch=1 with dla_core")
+        if self.dla_core is not None and self.rtx:
+            raise ConfigError("TensorRT-RTX is for desktop GPUs, which have no DLA: leave out rtx")
         self._check_ahead_of_time()
 
     def _check_ahead_of_time(self) -> None:

@@ -6,6 +6,7 @@ back, and bring them again.
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from mmedge._optional import require
 from mmedge.engines.driver import Driver, probe
 from mmedge.errors import IncompatibleError, MissingDependencyError
 
-__all__ = ["Toolkit", "ToolkitName", "open_toolkit"]
+__all__ = ["Toolkit", "ToolkitName", "installed_toolkit", "open_toolkit"]
 
 ToolkitName = Literal["tensorrt", "tensorrt_rtx"]
 _EXTRAS = {"tensorrt": "tensorrt-pip", "tensorrt_rtx": "rtx"}
@@ -63,6 +64,16 @@ def open_toolkit(name: ToolkitName, *, needs_gpu: bool = True) -> Toolkit:
         )
     version = str(getattr(module, "__version__", "unknown"))
     return Toolkit(name=name, trt=module, version=version, driver=driver)
+
+
+def installed_toolkit() -> ToolkitName:
+    """Give the TensorRT that is installed: the whole one before TensorRT-RTX, none imported."""
+    rtx_alone = not _is_installed("tensorrt") and _is_installed("tensorrt_rtx")
+    return "tensorrt_rtx" if rtx_alone else "tensorrt"
+
+
+def _is_installed(name: ToolkitName) -> bool:
+    return importlib.util.find_spec(name) is not None
 
 
 def _import(name: ToolkitName) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from mmedge.engines import toolkit
 from mmedge.engines.driver import Driver, Gpu
-from mmedge.engines.toolkit import open_toolkit
+from mmedge.engines.toolkit import installed_toolkit, open_toolkit
 from mmedge.errors import IncompatibleError, MissingDependencyError
 
 ORIN = Gpu(name="Orin", capability=(8, 7), memory_bytes=8 * 2**30, uuid="")
@@ -84,3 +84,19 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
         open_toolkit("tensorrt")
     with pytest.raises(MissingDependencyError, match=r"mmedge\[rtx\]"):
         open_toolkit("tensorrt_rtx", needs_gpu=False)
+
+
+@pytest.mark.parametrize(
+    ("packages", "name"),
+    [
+        (("tensorrt", "tensorrt_rtx"), "tensorrt"),
+        (("tensorrt",), "tensorrt"),
+        (("tensorrt_rtx",), "tensorrt_rtx"),
+        ((), "tensorrt"),  # whose absence is then named
+    ],
+)
+def test_the_whole_tensorrt_comes_before_tensorrt_rtx(
+    monkeypatch: pytest.MonkeyPatch, packages: tuple[str, ...], name: str
+) -> None:
+    monkeypatch.setattr(toolkit, "_is_installed", lambda each: each in packages)
+    assert installed_toolkit() == name

@@ -21,6 +21,7 @@ from mmedge.calibration.lowering import Lowered
 from mmedge.engines import BuildConfig, build_engines
 from mmedge.errors import ProofError
 from mmedge.manifest import FUSION, Plan, Tolerance
+from tests.calibration.pairs import write_pairs
 from tests.rtx.auditing import audited
 from tests.rtx.real_models import REAL, real_bundle
 from tests.rtx.test_compile import DEMO, graph_of
@@ -162,3 +163,19 @@ def test_the_command_builds_ahead_of_time_and_says_what_that_means(
     assert [each["graph"] for each in json.loads(out)["engines"]] == [
         "camera", "mic", "hint", "fusion",
     ]  # fmt: skip
+
+
+def test_a_calibration_ends_with_an_audit(mmedge: Run, demo_bundle: Path, tmp_path: Path) -> None:
+    code, out, _ = mmedge(
+        "calibrate", demo_bundle, "--data", write_pairs(tmp_path / "few.jsonl", 99), "--target",
+        "tensorrt", "--precision", "mixed", "--max-drop", "20", "--json",
+    )  # fmt: skip
+    assert code == 0
+    found = json.loads(out)
+    engines = found["engines"]
+    if engines["report"] is None:  # with a GPU and without TensorRT
+        pytest.skip(engines["why"])
+    assert engines["report"]["plan"] == found["outcomes"][0]["plan"]
+    counts = {each["graph"]: each["audit"]["precisions"] for each in engines["report"]["engines"]}
+    assert counts["camera"]["Int8"] > 0
+    assert all(each["audit"]["wrong"] == [] for each in engines["report"]["engines"])
