@@ -81,7 +81,7 @@ def build_engine(
     if not parser.parse(read_model()):
         raise IncompatibleError(_refusal(parser, what, toolkit))
     inputs = (network.get_input(index) for index in range(network.num_inputs))
-    check_profile(what, profile, {each.name: tuple(each.shape) for each in inputs})
+    check_profile(what, profile, {tensor.name: tuple(tensor.shape) for tensor in inputs})
     settings = make_settings(builder, profile, config, toolkit)
     notes = []
     if on_dla and config.dla_core is not None:
@@ -110,10 +110,10 @@ def inspect_engine(engine: bytes, what: str, toolkit: Toolkit) -> str:
     trt = toolkit.trt
     listener = listen(trt)
     runtime = trt.Runtime(listener)
-    opened = runtime.deserialize_cuda_engine(engine)
-    if opened is None:
+    cuda_engine = runtime.deserialize_cuda_engine(engine)
+    if cuda_engine is None:
         raise _failure(what, toolkit, listener.heard)
-    inspector = opened.create_engine_inspector()
+    inspector = cuda_engine.create_engine_inspector()
     return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
 
@@ -130,9 +130,9 @@ def _open_builder(listener: Any, toolkit: Toolkit) -> Any:
 
 def _refusal(parser: Any, what: str, toolkit: Toolkit) -> str:
     """Put the parser's first error into words."""
-    first = parser.get_error(0) if parser.num_errors else None
-    why = "no reason given" if first is None else first.desc()
-    node = "" if first is None else first.node_name() or first.node_operator()
+    error = parser.get_error(0) if parser.num_errors else None
+    why = "no reason given" if error is None else error.desc()
+    node = "" if error is None else error.node_name() or error.node_operator()
     return (
         f"{what}: {toolkit.name} {toolkit.version} does not take it, at {node or 'an unnamed node'}"
         f": {why}"

@@ -46,10 +46,10 @@ def make_settings(builder: Any, profile: Profile, config: BuildConfig, toolkit: 
     settings.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # for the audit
     settings.clear_flag(trt.BuilderFlag.TF32)  # it rounds factors to 10 bits: no float32
     settings.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _workspace(config, toolkit))
-    shapes = builder.create_optimization_profile()
+    optimisation = builder.create_optimization_profile()
     for name, each in profile.inputs.items():
-        shapes.set_shape(name, each.min, each.opt, each.max)
-    settings.add_optimization_profile(shapes)
+        optimisation.set_shape(name, each.min, each.opt, each.max)
+    settings.add_optimization_profile(optimisation)
     if config.ahead_of_time is not None:
         _compile_for(settings, config.ahead_of_time, toolkit)
     if config.version_compatible:
@@ -77,7 +77,7 @@ def use_dla(settings: Any, builder: Any, network: Any, core: int, toolkit: Toolk
     settings.DLA_core = core
     settings.set_flag(trt.BuilderFlag.GPU_FALLBACK)
     layers = [network.get_layer(index) for index in range(network.num_layers)]
-    left = [each.name for each in layers if not settings.can_run_on_DLA(each)]
+    left = [layer.name for layer in layers if not settings.can_run_on_DLA(layer)]
     return (
         f"DLA core {core} runs {len(layers) - len(left)} of {len(layers)} layers; on the GPU "
         f"stay {_shown(left)}"

@@ -39,7 +39,10 @@ class Toolkit:
     @property
     def compiles_ahead(self) -> bool:
         """Whether it can compile for a GPU that is not here."""
-        return hasattr(self.trt.IBuilderConfig, "set_compute_capability")
+        return hasattr(self.trt, "ComputeCapability") and all(
+            hasattr(self.trt.IBuilderConfig, name)
+            for name in ("num_compute_capabilities", "set_compute_capability")
+        )
 
 
 def open_toolkit(name: ToolkitName, *, needs_gpu: bool = True) -> Toolkit:

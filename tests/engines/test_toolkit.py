@@ -50,9 +50,10 @@ def test_without_a_driver_the_module_is_not_even_imported(place: Path) -> None:
 
 @pytest.mark.usefixtures("no_driver")
 def test_to_compile_ahead_of_time_no_driver_is_asked(place: Path) -> None:
-    lines = "class Builder: ...\nclass OnnxParser: ...\nclass IBuilderConfig:\n"
     (place / "tensorrt_rtx.py").write_text(
-        f"{lines}    def set_compute_capability(self): ...\n__version__ = '1.7'\n"
+        "class Builder: ...\nclass OnnxParser: ...\nclass ComputeCapability: ...\n"
+        "class IBuilderConfig:\n    num_compute_capabilities = 0\n"
+        "    def set_compute_capability(self): ...\n__version__ = '1.7'\n"
     )
     found = open_toolkit("tensorrt_rtx", needs_gpu=False)
     assert (found.version, found.driver, found.compiles_ahead) == ("1.7", None, True)
