@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,21 @@ def test_an_engine_that_computes_otherwise_is_not_kept(
     with pytest.raises(ProofError, match=r"graph 'camera' of plan .* takes Half where Float"):
         build_engines(demo, BuildConfig(), cache=cache)
     assert cache.entries() == ()
+
+
+@pytest.mark.parametrize(("rtx", "name"), [(False, "tensorrt"), (True, "tensorrt_rtx")])
+def test_the_toolkit_that_is_asked_for_builds(
+    monkeypatch: pytest.MonkeyPatch, demo: Bundle, tmp_path: Path, rtx: bool, name: str
+) -> None:
+    toolkit = replace(toolkit_of(FakeTensorRT(layers=listed(demo, "Float"))), name=name)
+    asked: list[str] = []
+    monkeypatch.setattr(building, "installed_toolkit", lambda: "tensorrt")
+    monkeypatch.setattr(building, "open_toolkit", lambda each: asked.append(each) or toolkit)
+    cache = cache_in(tmp_path)
+    build_engines(demo, BuildConfig(rtx=rtx), cache=cache)
+    assert asked == [name]
+    heads = [each.head for each in cache.entries()]
+    assert {head.request.place.toolkit for head in heads if head is not None} == {name}
 
 
 def test_another_batch_is_another_engine(

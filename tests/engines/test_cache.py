@@ -220,6 +220,8 @@ class TestFinding:
             self.find(spy)
         assert str(caught.value).startswith("graph 'camera' has no engine for Orin (8.7), driver")
         assert caught.value.exit_code == 4
+        with pytest.raises(IncompatibleError, match="mmedge build BUNDLE --rtx, and"):
+            self.find(spy, toolkit="tensorrt_rtx")
 
     @pytest.mark.parametrize(
         "change",

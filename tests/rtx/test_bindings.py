@@ -108,11 +108,12 @@ def test_a_library_that_gives_no_builder_is_named(looked: tuple[str, dict[str, o
 def test_the_names_are_read_from_the_source() -> None:
     use = read_use(FILES)
     assert {"Builder.build_serialized_network", "BuilderFlag.TF32", "ILogger"} <= use.needed
+    assert {"Runtime.deserialize_cuda_engine", "IExecutionContext.execute_async_v3"} <= use.needed
     assert {"FP16", "STRONGLY_TYPED", "progress_monitor", "num_DLA_cores"} <= use.asked
     assert len(use.needed) > 40
     words = "".join(file.read_text(encoding="utf-8") for file in FILES)
     engines = {name for name in OBJECTS if f"{name}." in words}
-    assert {"builder", "network", "parser", "settings", "cuda_engine"} <= engines
+    assert {"builder", "network", "parser", "settings", "cuda_engine", "context"} <= engines
     assert (ROOT / "mmedge/engines/builder.py") in FILES
 
 

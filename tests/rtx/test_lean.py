@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.rtx.bindings import ROOT
 
 from mmedge.engines import probe
 from mmedge.errors import IncompatibleError
+from tests.rtx.bindings import ROOT
 
 pytestmark = [pytest.mark.rtx, pytest.mark.timeout(300)]
 

@@ -171,7 +171,8 @@ def _read_signature(cuda_engine: Any, trt: Any, what: str) -> tuple[GraphSpec, i
 
 def _spec(cuda_engine: Any, name: str, what: str) -> TensorSpec:
     sizes = [size if size >= 0 else None for size in cuda_engine.get_tensor_shape(name)]
-    return tensor_spec(what, name, sizes, cuda_engine.get_tensor_dtype(name).name, _DTYPES)
+    kind = cuda_engine.get_tensor_dtype(name)
+    return tensor_spec(what, name, sizes, kind.name, _DTYPES)
 
 
 def _room(spec: TensorSpec, batch: int) -> Array:
