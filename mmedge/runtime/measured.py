@@ -21,7 +21,9 @@ __all__ = ["REFERENCE", "WORTH", "Record", "Timing", "fastest", "find_record", "
 REFERENCE = "cpu"
 """The backend that stays unless another one is worth it."""
 WORTH = 0.9
-"""Another backend takes its place where it takes at most so much of its time."""
+"""Another backend takes its place where it takes at most so much of its time..."""
+GAIN = 0.97
+"""...and a plan that of float32 on the same backend."""
 MAX_BYTES = 64 * 2**10
 _NAMED = 12  # letters of each hash in a file's name
 
@@ -65,15 +67,21 @@ class Record(Spec):
 
 
 def fastest(timings: Iterable[Timing], plan: str | None = None) -> Timing | None:
-    """Tell which to take: the fastest, but another backend only where it is worth it.
+    """Tell which to take: the fastest, but another plan or backend only where it is worth it.
 
     Args:
         timings: all against the same reference.
         plan: only this one; ``None`` for any.
     """
-    rows = [each for each in timings if plan in (None, each.plan)]
-    usual = min((t for t in rows if t.backend == REFERENCE), key=_by_ratio, default=None)
-    other = min((t for t in rows if t.backend != REFERENCE), key=_by_ratio, default=None)
+    best: dict[str, Timing] = {}
+    for each in sorted(timings, key=lambda timing: timing.plan != "fp32"):
+        if plan in (None, each.plan):
+            known = best.get(each.backend)
+            worth = GAIN if known is not None and known.plan == "fp32" else 1.0
+            if known is None or each.ratio <= worth * known.ratio:
+                best[each.backend] = each
+    usual = best.pop(REFERENCE, None)
+    other = min(best.values(), key=lambda timing: timing.ratio, default=None)
     if usual is None or other is None:
         return usual or other
     return other if other.ratio <= WORTH * usual.ratio else usual
@@ -146,7 +154,3 @@ def _others(path: Path) -> str:
     if next(path.parent.glob(f"{weights}-*.json"), None):
         return "it was measured on another machine"
     return ""
-
-
-def _by_ratio(timing: Timing) -> tuple[float, bool]:
-    return timing.ratio, timing.plan != "fp32"

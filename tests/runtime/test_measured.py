@@ -55,6 +55,11 @@ def record(bundle: Bundle, **fields: object) -> Record:
         ),
         # A plan that is slower than float32 is never taken.
         ([("cpu", "fp32", 1.0), ("cpu", "a", 1.01)], ("cpu", "fp32")),
+        # ... nor one that gains less than measuring twice may differ.
+        ([("cpu", "fp32", 1.0), ("cpu", "a", 0.98)], ("cpu", "fp32")),
+        ([("cpu", "fp32", 1.0), ("cpu", "a", 0.97)], ("cpu", "a")),
+        ([("cpu", "fp32", 1.0), ("cpu", "a", 0.96), ("cpu", "b", 0.95)], ("cpu", "b")),
+        ([("cpu", "b", 0.95), ("cpu", "a", 0.96), ("cpu", "fp32", 1.0)], ("cpu", "b")),
         ([("cpu", "a", 1.0), ("cpu", "fp32", 1.0)], ("cpu", "fp32")),
         ([("openvino", "fp32", 1.0)], ("openvino", "fp32")),
     ],

@@ -71,7 +71,8 @@ class Contest:
         return None if peak is None else {"peak_bytes": peak}
 
     def verify(self) -> dict[str, Any]:
-        """Hold the plan against the golden samples, with the threads that it was timed with."""
+        """Hold the plan against the golden samples; there are no more turns after that."""
+        self._predictor.close()  # the proof opens the graphs once more
         parity = verify(self._bundle, **{**self._how, "threads": self._how["threads"] or 1})
         worst = parity.worst
         told = f"{worst.point} is {worst.ratio:.3g} times as far off as the plan allows"

@@ -39,10 +39,10 @@ def bench_bundle(config: BenchConfig, say: Say = lambda _: None) -> Bench:
         say: told what is under way.
 
     Raises:
-        ConfigError: no such plan, or it cannot be kept where the user's cache is.
+        ConfigError: no such plan.
         ArtefactError: the bundle is damaged.
         IncompatibleError: a backend that was asked for cannot run here, or none can.
-        ResourceError: the memory or the disk does not suffice.
+        ResourceError: the memory does not suffice.
     """
     bundle = open_bundle(config.bundle)
     bundle.check()
@@ -200,7 +200,10 @@ def _judge(bundle: Bundle, config: BenchConfig, rows: list[Row], **fields: Any) 
             reference=f"{rows[0].backend} {rows[0].plan}",
             timings=tuple(timings),
         )
-        kept = str(save_record(record, bundle, machine))
+        try:
+            kept = str(save_record(record, bundle, machine))
+        except MmedgeError as exc:  # what was found is true all the same
+            kept = f"not kept: {exc}"
     return Bench(
         name=bundle.manifest.name,
         digest=bundle.digest,

@@ -41,8 +41,8 @@ class Journal(Protocol):
         """A matching task chooses among these from now on."""
         ...
 
-    def threads(self, graphs: Mapping[str, int | None]) -> None:
-        """The graphs run with so many threads each from now on; sums depend on it."""
+    def threads(self, graphs: Mapping[str, int | None], backend: str, plan: str) -> None:
+        """The graphs run so, with so many threads each, from now on; sums depend on it."""
         ...
 
     def encoding(self, encoding: Encoding) -> None:
@@ -134,7 +134,8 @@ class Engine:
         """Begin to encode what comes into the rings; ``first`` numbers the first prediction."""
         self._fuser.next = first
         if self._journal is not None:
-            self._journal.threads(self.predictor.threads)
+            predictor = self.predictor
+            self._journal.threads(predictor.threads, predictor.backend, predictor.plan)
         for name in self.rings:
             self._begin(name, EncodingStage(name, self.predictor))
         self._decider.start()

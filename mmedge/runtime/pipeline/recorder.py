@@ -155,9 +155,10 @@ class Recorder(Closing):
         row = {"time_ns": self._clock(), "texts": list(texts), "template": template}
         self._note({"what": "prompts", **row})
 
-    def threads(self, graphs: Mapping[str, int | None]) -> None:
-        """Take note of how many threads each graph has from now on."""
-        self._note({"what": "threads", "graphs": dict(graphs)})
+    def threads(self, graphs: Mapping[str, int | None], backend: str, plan: str) -> None:
+        """Take note of what runs the graphs from now on, and with how many threads each."""
+        row = {"graphs": dict(graphs), "backend": backend, "plan": plan}
+        self._note({"what": "threads", **row})
 
     def swap(self, bundle: Bundle) -> None:
         """Take note that what comes from now on was made with a bundle opened anew."""

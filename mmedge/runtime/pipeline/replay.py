@@ -23,6 +23,7 @@ from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.encoding import Encoding, EncodingStage
 from mmedge.runtime.pipeline.fusing import Desk, Fuser, Selection
 from mmedge.runtime.pipeline.tick import Tick
+from mmedge.runtime.plans import AUTO
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.prompts import takes_prompts
 from mmedge.runtime.recording import Recording
@@ -38,7 +39,7 @@ from mmedge.runtime.rings import Ring, Window, make_ring
 from mmedge.runtime.samples import Block, Sample
 from mmedge.runtime.windows.cut import NS_PER_MS
 
-__all__ = ["as_run", "ideal", "recorded_config"]
+__all__ = ["as_run", "ideal", "recorded_config", "recorded_run"]
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +58,15 @@ def recorded_config(recording: Recording) -> LiveConfig:
         return TypeAdapter(LiveConfig).validate_json(json.dumps(recording.header.live), strict=True)
     except ValueError as exc:
         raise ArtefactError(f"{recording.path} holds no live configuration: {told(exc)}") from exc
+
+
+def recorded_run(recording: Recording, backend: str, plan: str) -> tuple[str, str]:
+    """Give the backend and the plan of then in the place of ``auto``, which may have changed."""
+    rows = (row for row in recording.log() if isinstance(row, ThreadsRow))
+    row = next(rows, None) if AUTO in (backend, plan) else None
+    if row is None:
+        return backend, plan
+    return (row.backend if backend == AUTO else backend, row.plan if plan == AUTO else plan)
 
 
 def as_run(predictor: Predictor, recording: Recording) -> Iterator[Tick]:

@@ -248,7 +248,7 @@ def _why_nothing(pipeline: Pipeline) -> str:
 
 
 def _replay(path: Path, recorded: Path, config: ServeConfig, tell: Callable[[str], None]) -> str:
-    from mmedge.runtime.pipeline.replay import as_run, ideal, recorded_config
+    from mmedge.runtime.pipeline.replay import as_run, ideal, recorded_config, recorded_run
     from mmedge.runtime.recording import open_recording
 
     recording = open_recording(recorded)
@@ -259,11 +259,11 @@ def _replay(path: Path, recorded: Path, config: ServeConfig, tell: Callable[[str
     downmix = config.downmix or next((each.downmix for each in heard if each.downmix), None)
     bundle = _open(path, downmix)
     with ExitStack() as stack:
-        # The log tells which graphs had more threads than one.
-        threads = live.threads or (1 if exact else None)
-        predictor = stack.enter_context(
-            Predictor(bundle, backend=config.backend, plan=config.plan, threads=threads)
-        )
+        threads = live.threads or (1 if exact else None)  # the log tells which graphs had more
+        how = (config.backend, config.plan)
+        backend, plan = recorded_run(recording, *how) if exact else how
+        made = Predictor(bundle, backend=backend, plan=plan, threads=threads)
+        predictor = stack.enter_context(made)
         if predictor.choice.why:
             tell(str(predictor.choice))
         if config.prompts:

@@ -28,6 +28,7 @@ from typing_extensions import Self
 
 from mmedge.errors import ArtefactError, IncompatibleError
 from mmedge.specs import Modality, Name, Spec
+from mmedge.specs.base import Note
 from mmedge.specs.image import MAX_PIXELS
 
 __all__ = [
@@ -198,10 +199,18 @@ class PromptsRow(Spec):
 
 
 class ThreadsRow(Spec):
-    """A line of the log: the graphs run with so many threads, ``None`` as the backend likes."""
+    """A line of the log: how the graphs run from here on.
+
+    Attributes:
+        graphs: with so many threads each, ``None`` as the backend likes.
+        backend: by what.
+        plan: the bundle's files that are run.
+    """
 
     what: Literal["threads"] = "threads"
     graphs: dict[Name, Annotated[int, Field(ge=1, le=1024)] | None]
+    backend: Note = "cpu"
+    plan: Name = "fp32"
 
 
 class SwapRow(Spec):

@@ -181,6 +181,19 @@ def test_a_part_is_not_kept(
 
 
 @pytest.mark.usefixtures("given")
+def test_a_cache_that_cannot_be_written_loses_no_result(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MMEDGE_CACHE", str(tmp_path / "file"))
+    times = {"cpu fp32": 10.0, "cpu half": 8.0, "openvino fp32": 20.0}
+    found = measure(bundle, monkeypatch, times)
+    assert found.best is not None
+    assert found.kept.startswith("not kept: ")
+    assert "Set MMEDGE_CACHE to another folder" in found.kept
+
+
+@pytest.mark.usefixtures("given")
 def test_an_imitation_is_never_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_bundle(with_plans({"low": biased(0.0)}, "tensorrt"), tmp_path / "low.mmedge")
     times = {"cpu fp32": 10.0, "openvino fp32": 10.0}

@@ -19,7 +19,13 @@ from mmedge.runtime.clips import open_sound, open_video
 from mmedge.runtime.pipeline.config import EventConfig, LiveConfig
 from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.recorder import RecordConfig, Recorder
-from mmedge.runtime.pipeline.replay import _Player, as_run, ideal, recorded_config
+from mmedge.runtime.pipeline.replay import (
+    _Player,
+    as_run,
+    ideal,
+    recorded_config,
+    recorded_run,
+)
 from mmedge.runtime.pipeline.tick import Tick
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.recording import Recording, open_recording
@@ -206,6 +212,7 @@ def test_graphs_run_with_the_threads_of_then(
     recording = open_recording(tmp_path / "a.recording")
     (row,) = (row for row in recording.log() if isinstance(row, ThreadsRow))
     assert row.graphs == dict.fromkeys(["camera", "mic", "hint", "fusion"], None)
+    assert (row.backend, row.plan) == ("cpu", "fp32")
     lines = (recording.path / "log.jsonl").read_text()
     (recording.path / "log.jsonl").write_text(lines.replace('"camera": null', '"camera": 3', 1))
     with Predictor(demo, threads=1) as predictor:
@@ -217,6 +224,24 @@ def test_graphs_run_with_the_threads_of_then(
         pytest.raises(ArtefactError, match="names what is not there: 'fly'"),
     ):
         list(as_run(predictor, recording))
+
+
+def test_what_ran_by_itself_is_what_ran_then_whatever_is_fastest_now(
+    demo: Bundle, tmp_path: Path, counting: Any
+) -> None:
+    keep = Recorder(RecordConfig(path=tmp_path / "a.recording"), demo, CONFIG)
+    with Pipeline(demo, config=CONFIG, recorder=keep, backend="counting") as pipeline:
+        pipeline.push("hint", "even")
+        wait_until(lambda: pipeline.ready)
+    recording = open_recording(tmp_path / "a.recording")
+    assert recorded_run(recording, "auto", "auto") == ("counting", "fp32")
+    assert recorded_run(recording, "cpu", "auto") == ("cpu", "fp32")
+    assert recorded_run(recording, "auto", "low") == ("counting", "low")
+    assert recorded_run(recording, "cpu", "low") == ("cpu", "low")
+    lines = (recording.path / "log.jsonl").read_text().splitlines(keepends=True)
+    older = [line for line in lines if '"threads"' not in line]
+    (recording.path / "log.jsonl").write_text("".join(older))
+    assert recorded_run(recording, "auto", "auto") == ("auto", "auto")
 
 
 def test_a_bundle_that_was_opened_anew_ends_the_repetition(
