@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -359,6 +360,16 @@ def test_a_folder_that_cannot_be_made_is_said_before_the_build(tmp_path: Path) -
     (tmp_path / "cache").write_text("a file where the folder would be")
     spy = Spy(cache_in(tmp_path))
     with pytest.raises(ConfigError, match="Set MMEDGE_CACHE to a folder that this user may write"):
+        spy.ask()
+    assert spy.built == 0
+
+
+def test_a_file_system_without_locks_is_said(spy: Spy, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: FileLock, timeout: float | None = None) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with pytest.raises(ConfigError, match="Set MMEDGE_CACHE to a folder on a local disk"):
         spy.ask()
     assert spy.built == 0
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +12,8 @@ import pytest
 from mmedge.engines.driver import probe
 from mmedge.errors import IncompatibleError
 from mmedge.runtime.backends import open_backend
-from tests.conftest import DEMO
 from tests.fakes import encoder_graph
 
-ROOT = Path(__file__).resolve().parents[3]
 NAMES = {"cuda": "CUDAExecutionProvider", "onnxruntime-tensorrt": "TensorrtExecutionProvider"}
 both = pytest.mark.parametrize("name", NAMES)
 
@@ -163,28 +159,3 @@ def test_with_the_real_package_for_gpus_the_missing_library_is_named(
     monkeypatch.setattr("mmedge.runtime.backends.onnxruntime_gpu.probe", lambda: None)
     with pytest.raises(IncompatibleError, match=r"cannot load its \w+: lib\S+\.so\S*: cannot open"):
         open_backend(name, encoder_graph(), what="graph")
-
-
-@both
-@pytest.mark.parametrize("arguments", [["predict", "clip.mkv"], ["verify"], ["serve"]])
-def test_without_a_driver_a_command_says_so_in_one_line(name: str, arguments: list[str]) -> None:
-    try:
-        probe()
-    except IncompatibleError:
-        pass
-    else:
-        pytest.skip("there is a driver here")
-    command, *files = arguments
-    given = [str(DEMO), *(str(DEMO.parent / each) for each in files), "--backend", name]
-    given += ["--play", str(DEMO.parent / "clip.mkv")] if command == "serve" else []
-    program = [sys.executable, "-X", "importtime", "-m", "mmedge", command, *given]
-    done = subprocess.run(
-        program, cwd=ROOT, capture_output=True, check=False, text=True, timeout=100
-    )
-    assert done.returncode == 4
-    assert done.stdout == ""
-    assert "onnxruntime" not in {
-        line.rpartition("|")[2].strip() for line in done.stderr.splitlines()
-    }
-    (said,) = [line for line in done.stderr.splitlines() if line.startswith("mmedge:")]
-    assert said.startswith("mmedge: there is no NVIDIA driver here (libcuda.so.1 cannot be loaded)")

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmedge.bundle import Bundle
 from mmedge.engines.driver import probe
 from mmedge.errors import IncompatibleError, MissingDependencyError, ResourceError
-from mmedge.runtime.backends import open_backend
+from mmedge.proof import verify
+from mmedge.runtime.backends import BACKENDS, open_backend
 from mmedge.runtime.backends.tensorrt import TensorRT
 from mmedge.runtime.backends.tensorrt.cuda import open_cuda
 from tests.conftest import DEMO as BUNDLE
@@ -101,6 +103,18 @@ def test_several_inputs_and_outputs_each_have_a_block(
         out = backend.run({"bee": bee, "presence": np.array([[True, True]]), "ant": ant})
         assert out["x"].tolist() == [[10]]
         assert calls_of(trt) == ["malloc"] * 4 + ["in"] * 3 + ["execute", "out", "wait"]
+
+
+def test_a_bundle_passes_its_own_proof(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, demo: Bundle
+) -> None:
+    trt = stand_in(monkeypatch, tmp_path)
+    monkeypatch.setitem(BACKENDS, "recording", "tests.runtime.backends.recording_cuda:Recorded")
+    parity = verify(demo, backend="recording")
+    assert parity.passed
+    assert parity.tolerance == demo.manifest.plans["fp32"].tolerances["gpu"]
+    assert trt.cuda.held == 0
+    assert len(trt.deserialised) == 4
 
 
 def test_what_is_not_contiguous_lives_until_it_is_copied(backend: TensorRT) -> None:
@@ -237,9 +251,16 @@ def test_it_imitates_nobody(trt: RecordingTensorRT) -> None:
         open_backend("tensorrt", MODEL, what="graph 'ant'", simulate=True)
 
 
-@pytest.mark.parametrize("name", ["tensorrt", "tensorrt-rtx"])
 @pytest.mark.parametrize(
-    "arguments", [["predict", "clip.mkv"], ["verify"], ["serve", "--play", "clip.mkv"]]
+    ("name", "arguments"),
+    [
+        ("tensorrt", ["predict", "clip.mkv"]),
+        ("tensorrt", ["serve", "--play", "clip.mkv"]),
+        ("tensorrt", ["verify"]),
+        ("tensorrt-rtx", ["verify"]),
+        ("cuda", ["serve", "--play", "clip.mkv"]),
+        ("onnxruntime-tensorrt", ["predict", "clip.mkv"]),
+    ],
 )
 def test_without_a_driver_a_command_says_so_in_one_line_and_touches_nothing(
     name: str, arguments: list[str]
