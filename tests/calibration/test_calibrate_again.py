@@ -6,6 +6,7 @@ Latencies are made up, and there is no time to measure layers.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,20 @@ def test_int8_that_is_asked_for_is_given_however_slow_and_not_recommended(
     plans = open_bundle(demo_bundle).manifest.plans
     assert set(plans["int8_cpu"].int8) == {"camera", "mic"}
     assert choose_plan(plans, "auto", "cpu").plan == "fp32"
+
+
+def test_without_any_time_no_layer_is_measured_and_what_is_found_is_proven_all_the_same(
+    demo_bundle: Path, data: Path, clock: Clock
+) -> None:
+    del clock
+    (outcome,) = run(demo_bundle, data, "tensorrt").outcomes
+    assert outcome.plan == "int8_tensorrt"
+    assert len(outcome.units) > 8
+    assert all(math.isnan(unit.noise) for unit in outcome.units)
+    assert dict(outcome.methods) == {"camera": "min-max", "mic": "min-max"}
+    assert outcome.searched is not None
+    assert outcome.searched.passed
+    assert outcome.reported is not None
 
 
 def test_one_target_anew_leaves_the_other_its_plan_its_split_and_its_report(
