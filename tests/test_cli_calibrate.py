@@ -28,6 +28,7 @@ def test_the_report_is_written_and_named(mmedge: Run, bundle: Path, tmp_path: Pa
     assert code == 0
     assert f"report: {page}" in out
     assert "engines" in out
+    assert "samples: 33 of 1 group to observe, 33 of 1 group to choose by" in out
     assert page.read_text().startswith("<!doctype html>")
 
 

@@ -167,8 +167,11 @@ def _drop(drop: Drop | None, limit: float | None) -> tuple[str, str]:
 
 def show_calibration(found: Calibration) -> None:
     """Print what was found for each target."""
-    parts = ", ".join(f"{count} to {_PARTS[name]}" for name, count in found.samples.items())
-    results().print(f"samples: {parts}", highlight=False)
+    parts = ", ".join(
+        f"{count} of {found.groups[name]} group{'s' * (found.groups[name] != 1)} to {_PARTS[name]}"
+        for name, count in found.samples.items()
+    )
+    results().print(f"samples: {parts}", highlight=False, soft_wrap=True)
     table = _table(
         f"plans: drops are points, at most {found.max_drop:g} allowed",
         ("target", "plan"),
