@@ -101,8 +101,16 @@ def build_engine(
     )
 
 
-def inspect_engine(engine: bytes, what: str, toolkit: Toolkit) -> str:
+def inspect_engine(
+    engine: bytes, what: str, toolkit: Toolkit, *, dla_core: int | None = None
+) -> str:
     """Give what an ``EngineInspector`` says of an engine that was built just now, as JSON.
+
+    Args:
+        engine: of our own making: opening it runs what is in it.
+        what: the graph, for error messages.
+        toolkit: what built it.
+        dla_core: the DLA that it was built for, if one was.
 
     Raises:
         IncompatibleError: it cannot be opened again.
@@ -110,6 +118,9 @@ def inspect_engine(engine: bytes, what: str, toolkit: Toolkit) -> str:
     trt = toolkit.trt
     listener = listen(trt)
     runtime = trt.Runtime(listener)
+    runtime.engine_host_code_allowed = True  # version-compatible engines bring some
+    if dla_core is not None:
+        runtime.DLA_core = dla_core
     cuda_engine = runtime.deserialize_cuda_engine(engine)
     if cuda_engine is None:
         raise _failure(what, toolkit, listener.heard)
@@ -121,7 +132,7 @@ def _open_builder(listener: Any, toolkit: Toolkit) -> Any:
     try:
         return toolkit.trt.Builder(listener)
     except TypeError as exc:  # how its bindings say that there is none
-        why = (listener.heard.complaints or [str(exc)])[-1]
+        why = [str(exc), *listener.heard.complaints][-1]
         raise IncompatibleError(
             f"{toolkit.name} {toolkit.version} cannot start: {why}. Does the driver here run the "
             "CUDA that it was made for? 'mmedge doctor' compares them."

@@ -243,7 +243,9 @@ class _Work:
         if compiled.layers or self.toolkit.driver is None:
             layers = parse_listing(compiled.layers)
         else:
-            layers = parse_inspection(inspect_engine(compiled.engine, what, self.toolkit))
+            core = self.config.dla_core if on_dla else None
+            told = inspect_engine(compiled.engine, what, self.toolkit, dla_core=core)
+            layers = parse_inspection(told)
         found = audit(promise, layers, hidden=on_dla)
         found.check(what)
         return compiled, found

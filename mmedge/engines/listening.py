@@ -9,13 +9,14 @@ import logging
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-__all__ = ["Heard", "interruptible", "listen", "make_monitor"]
+__all__ = ["Heard", "interruptible", "listen", "listener_of", "make_monitor"]
 
 _LOG = logging.getLogger(__name__)
 _QUIET_NS = 2_000_000_000
@@ -27,27 +28,28 @@ class Heard:
     """What a compiler said.
 
     Attributes:
-        complaints: errors and warnings, in order.
+        complaints: the last errors and warnings, in order.
         layers: its list of the engine's layers; TensorRT-RTX gives one, in a message.
     """
 
-    complaints: list[str] = field(default_factory=list)
+    complaints: deque[str] = field(default_factory=lambda: deque(maxlen=64))
     layers: str = ""
 
 
 def listen(trt: Any) -> Any:
-    """Give the ``ILogger`` of this process, its ears empty; what it hears is ``.heard``.
-
-    There is one: TensorRT goes on with the first that it was given, for as long as anything
-    that was made with it lives, and ignores all others.
-    """
-    listener = _listener(trt)
+    """Give this process's ``ILogger``, with nothing heard yet; what it hears is ``.heard``."""
+    listener = listener_of(trt)
     listener.heard = Heard()
     return listener
 
 
 @cache
-def _listener(trt: Any) -> Any:
+def listener_of(trt: Any) -> Any:
+    """Give the one ``ILogger`` of this process, which lives as long as that.
+
+    TensorRT goes on with the first that it was given while anything that was made with it
+    lives, ignores all others, and keeps none of them alive.
+    """
     loud = (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR, trt.ILogger.WARNING)
 
     class Listener(trt.ILogger):  # type: ignore[misc]  # known only now

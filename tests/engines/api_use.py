@@ -12,7 +12,7 @@ FILES = sorted(
     file
     for pattern in ("engines/*.py", "runtime/backends/tensorrt/*.py")
     for file in PACKAGE.glob(pattern)
-    if "trt." in file.read_text(encoding="utf-8")
+    if "trt." in file.read_text(encoding="utf-8") and file.name != "cuda.py"
 )
 
 OBJECTS = {
@@ -85,4 +85,4 @@ def _named(node: ast.Attribute) -> Iterator[str]:
         if rest:
             yield ".".join(rest)
     elif parts[0] in OBJECTS and len(parts) > 1:
-        yield f"{OBJECTS[parts[0]]}.{parts[1]}"
+        yield f"{OBJECTS[parts[0]]}.{parts[1].partition('(')[0]}"

@@ -57,7 +57,7 @@ print(json.dumps({
     "compiles_ahead": kit.compiles_ahead,
     "dla": hasattr(trt.Builder, "num_DLA_cores"),
     "progress": hasattr(trt.IBuilderConfig, "progress_monitor"),
-    "heard": [listener.heard.complaints, listener.heard.layers],
+    "heard": [list(listener.heard.complaints), listener.heard.layers],
     "steps": [goes_on, ends],
     "refused": refused,
 }))

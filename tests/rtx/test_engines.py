@@ -23,9 +23,11 @@ from mmedge.errors import ProofError
 from mmedge.manifest import FUSION, Plan, Tolerance
 from tests.calibration.pairs import write_pairs
 from tests.rtx.auditing import audited
+from tests.rtx.bindings import ROOT
 from tests.rtx.real_models import REAL, real_bundle
 from tests.rtx.test_compile import DEMO, graph_of
 from tests.rtx.test_plans import in_half, names_of, plan
+from tests.test_docs import blocks
 
 pytestmark = [pytest.mark.rtx, pytest.mark.timeout(600)]
 
@@ -179,3 +181,12 @@ def test_a_calibration_ends_with_an_audit(mmedge: Run, demo_bundle: Path, tmp_pa
     counts = {each["graph"]: each["audit"]["precisions"] for each in engines["report"]["engines"]}
     assert counts["camera"]["Int8"] > 0
     assert all(each["audit"]["wrong"] == [] for each in engines["report"]["engines"])
+
+
+def test_the_example_of_the_page_on_engines_runs(
+    demo_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(demo_bundle.parent)
+    (example,) = blocks(ROOT / "docs" / "engines.md", "python")
+    exec(compile(example, "docs/engines.md", "exec"), {})  # noqa: S102 - our own page
+    assert capsys.readouterr().out.startswith("sm86, tensorrt_rtx ")

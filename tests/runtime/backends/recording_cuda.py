@@ -164,7 +164,7 @@ class ILogger:
     INTERNAL_ERROR, ERROR, WARNING = "internal error", "error", "warning"
 
 
-@dataclass
+@dataclass(eq=False)
 class RecordingTensorRT:
     """Stands for the module ``tensorrt``.
 

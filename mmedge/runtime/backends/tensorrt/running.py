@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmedge._closing import Closing
+from mmedge.engines.listening import listener_of
 from mmedge.errors import IncompatibleError, MmedgeError, ResourceError
 from mmedge.runtime.backends import Arrays
 from mmedge.runtime.backends.signature import check_shapes, graph_spec, tensor_spec
@@ -54,10 +54,9 @@ class Runner(Closing):
     ) -> None:
         self._what = what
         self._cuda = cuda
-        self._heard: deque[str] = deque(maxlen=8)  # complaints; the last one tells most
         self._memory = Memory(cuda)
         self._stream: Any = None
-        self._listener = _make_logger(trt, self._heard)  # which TensorRT does not keep alive
+        self._listener = listener_of(trt)
         runtime = self._made(trt.Runtime, self._listener)
         # It is this device's own: version-compatible engines bring code for the CPU, too.
         runtime.engine_host_code_allowed = True
@@ -92,7 +91,7 @@ class Runner(Closing):
     def _begin(self, ins: Mapping[str, Array], outs: Mapping[str, Array]) -> None:
         """Put one run on the stream."""
         context = self._context
-        self._heard.clear()
+        self._listener.heard.complaints.clear()
         for name, array in ins.items():
             self._done(context.set_input_shape(name, array.shape))
         shapes = {name: tuple(context.get_tensor_shape(name)) for name in outs}
@@ -135,24 +134,11 @@ class Runner(Closing):
             raise self._failed("cannot run the engine")
 
     def _failed(self, what: str) -> MmedgeError:
-        why = self._heard[-1] if self._heard else "it gives no reason"
+        why = ["it gives no reason", *self._listener.heard.complaints][-1]
         words = f"TensorRT {what} of {self._what}: {why.strip().rstrip('.')}."
         if "memory" in why.lower():
             return ResourceError(f"{words} Close what else uses the GPU's memory.")
         return IncompatibleError(f"{words} Build it again with: mmedge build BUNDLE")
-
-
-def _make_logger(trt: Any, heard: deque[str]) -> Any:
-    """Make TensorRT's logger; its base class is known only now."""
-    loud = (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR, trt.ILogger.WARNING)
-
-    class Logger(trt.ILogger):  # type: ignore[misc]
-        def log(self, severity: Any, message: str) -> None:
-            if severity in loud:
-                heard.append(message)
-            _LOG.debug("%s", message)
-
-    return Logger()
 
 
 def _read_signature(cuda_engine: Any, trt: Any, what: str) -> tuple[GraphSpec, int]:
