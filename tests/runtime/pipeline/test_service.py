@@ -102,6 +102,20 @@ def test_a_file_is_served_recorded_and_replayed(tmp_path: Path, capsys: Any) -> 
     assert {line["presence"]["hint"] for line in lines[2:]} == {True}
 
 
+def test_a_repetition_runs_what_ran_then(tmp_path: Path, counting: Any) -> None:
+    folder = tmp_path / "a.recording"
+    outputs = Outputs(as_json=True, record=RecordConfig(path=folder))
+    files = Inputs(files=(CLIP,))
+    serve(DEMO, ServeConfig(inputs=files, outputs=outputs, backend="counting", for_s=1), trust)
+    counting.runs.clear()
+    for replay, ran in (("ideal", False), ("as-run", True)):
+        again = ServeConfig(
+            inputs=Inputs(), recording=folder, replay=replay, outputs=Outputs(as_json=True)
+        )
+        serve(DEMO, again, trust)
+        assert bool(counting.runs) == ran
+
+
 def test_a_recording_that_ended_at_its_limit_repeats_the_decisions_up_to_there(
     tmp_path: Path,
 ) -> None:
