@@ -30,7 +30,7 @@ def test_it_prints_a_table_and_which_to_take(mmedge: Run, bundle: Path, tmp_path
         assert word in out
     said = " ".join(out.split())
     assert "not verified: cpu half is not taken: " in said
-    assert "left out: openvino half: plan 'half' is not float32" in said
+    assert "left out: plan half is not for cuda, onnxruntime-tensorrt, openvino, tensorrt" in said
     assert "take: --backend " in said
     assert f"record: {tmp_path}/cache/bench/" in said
     assert "power: " in said

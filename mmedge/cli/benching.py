@@ -79,6 +79,9 @@ def show_bench(found: Bench) -> None:
             out.print(f"[red]not verified[/]: {escape(told)}", highlight=False, soft_wrap=True)
     for line in found.left_out:
         out.print(f"left out: {escape(line)}", highlight=False, soft_wrap=True)
+    for plan, why in found.unfit.items():
+        told = why.get("cpu", f"plan {plan} is not for {', '.join(why)}")
+        out.print(f"left out: {escape(told)}", highlight=False, soft_wrap=True)
     for note in found.notes:
         out.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
     out.print(f"power: {escape(found.power)}", highlight=False, soft_wrap=True)

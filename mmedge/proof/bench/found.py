@@ -114,7 +114,8 @@ class Bench:
         rows: first the reference.
         best: the row to take; ``None`` if none was verified.
         kept: the file in which it was kept for ``--backend auto``, or why it was not.
-        left_out: backends and plans that were not measured, and why.
+        left_out: backends and plans that could not run here, and why.
+        unfit: plan -> backends that it was not made for, and why they do not run it.
         notes: what else there is to say.
     """
 
@@ -128,6 +129,7 @@ class Bench:
     best: Row | None
     kept: str
     left_out: tuple[str, ...] = ()
+    unfit: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     notes: tuple[str, ...] = field(default=())
 
     def to_json(self) -> dict[str, Any]:
@@ -144,6 +146,7 @@ class Bench:
             "best": None if best is None else {"backend": best.backend, "plan": best.plan},
             "kept": self.kept,
             "left_out": list(self.left_out),
+            "unfit": {plan: dict(backends) for plan, backends in self.unfit.items()},
             "notes": list(self.notes),
         }
 

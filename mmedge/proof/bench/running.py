@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmedge.bundle import Bundle, open_bundle
-from mmedge.errors import ConfigError, MmedgeError
+from mmedge.errors import ConfigError, IncompatibleError, MmedgeError
 from mmedge.proof.bench.config import BenchConfig
 from mmedge.proof.bench.contestant import Contestant
 from mmedge.proof.bench.found import STEADY, Bench, Row, Turn, make_row
@@ -48,7 +48,8 @@ def bench_bundle(config: BenchConfig, say: Say = lambda _: None) -> Bench:
     bundle.check()
     left_out: dict[str, MmedgeError] = {}
     with ExitStack() as stack:
-        opened = _open(_pairs(bundle, config, left_out), config, stack, say, left_out)
+        pairs, unfit = _pairs(bundle, config)
+        opened = _open(pairs, config, stack, say, left_out)
         meter, power = find_meter()
         turns = _race(list(opened), config, meter, say, left_out)
         reference = next(iter(turns.values()))
@@ -60,6 +61,7 @@ def bench_bundle(config: BenchConfig, say: Say = lambda _: None) -> Bench:
         power=power,
         rounds=len(reference),
         left_out=tuple(_reasons(left_out)),
+        unfit=unfit,
     )
 
 
@@ -81,21 +83,35 @@ def _reasons(left_out: dict[str, MmedgeError]) -> Iterator[str]:
 
 
 def _pairs(
-    bundle: Bundle, config: BenchConfig, left_out: dict[str, MmedgeError]
-) -> list[tuple[str, str]]:
-    """Give what may run, the reference first."""
+    bundle: Bundle, config: BenchConfig
+) -> tuple[list[tuple[str, str]], dict[str, dict[str, str]]]:
+    """Give what may run, the reference first; and what no backend of that name should, and why."""
     plans = bundle.manifest.plans
     for name in config.plans:
         if name not in plans:
             raise ConfigError(f"the bundle has no plan {name!r}; it has {', '.join(plans)}")
-    pairs = []
+    pairs: list[tuple[str, str]] = []
+    unfit: dict[str, dict[str, str]] = {}
     for backend in dict.fromkeys((REFERENCE, *(config.backends or BACKENDS))):
         for plan in dict.fromkeys((FLOAT, *(config.plans or plans))):
-            with _leaving_out(f"{backend} {plan}", left_out):
-                choose_plan(plans, plan, backend, threads=config.threads)
-                refuse_imitation(plans, plan, backend)
+            why = _unfit(bundle, backend, plan, config.threads)
+            if why and backend in config.backends and plan in config.plans:
+                raise IncompatibleError(why)
+            if why:
+                unfit.setdefault(plan, {})[backend] = why
+            else:
                 pairs.append((backend, plan))
-    return pairs
+    return pairs, unfit
+
+
+def _unfit(bundle: Bundle, backend: str, plan: str, threads: int | None) -> str:
+    """Tell why a backend must not run a plan; nothing if it may."""
+    try:
+        choose_plan(bundle.manifest.plans, plan, backend, threads=threads)
+        refuse_imitation(bundle.manifest.plans, plan, backend)
+    except IncompatibleError as exc:
+        return str(exc)
+    return ""
 
 
 def _open(
