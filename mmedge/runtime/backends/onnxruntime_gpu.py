@@ -2,6 +2,9 @@
 
 Of its own accord ONNX Runtime computes on the CPU whatever its provider does not take, or all of
 it where the provider cannot be loaded: that is disabled, and the session is asked what it got.
+It also puts on the CPU, always, what computes shapes, and then refuses the graph (ONNX Runtime's
+issue 17930). With a batch that is fixed those are constants and fold away: so there is a session
+for one row, and one for `ROWS`.
 """
 
 from __future__ import annotations
@@ -18,9 +21,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mmedge._closing import Closing
 from mmedge._optional import require
 from mmedge.engines.driver import probe
-from mmedge.engines.profiles import MAX_BATCH
 from mmedge.errors import ArtefactError, IncompatibleError
 from mmedge.runtime.backends import Arrays
 from mmedge.runtime.backends.onnxruntime_session import (
@@ -29,22 +32,28 @@ from mmedge.runtime.backends.onnxruntime_session import (
     make_options,
     reason_of,
 )
+from mmedge.runtime.backends.signature import check_feeds, check_results, fits, wanted_of
 from mmedge.runtime.backends.tables import check_indices, tables_of
 from mmedge.specs import GraphSpec
 
-__all__ = ["OnnxRuntimeCuda", "OnnxRuntimeTensorRT"]
+__all__ = ["ROWS", "OnnxRuntimeCuda", "OnnxRuntimeTensorRT"]
+
+Array = NDArray[np.generic]
+
+ROWS = 8
+"""Rows of the session for more than one; what is left of a batch is filled up with its first."""
 
 _CUDA, _TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
-_CUDA_OPTIONS = {"use_tf32": "0"}  # it rounds factors to 10 bits: no float32
 _LIBRARIES = {_CUDA: "onnxruntime_providers_cuda", _TENSORRT: "onnxruntime_providers_tensorrt"}
+_CUDA_OPTIONS = {"use_tf32": "0"}  # it rounds factors to 10 bits: no float32
 
 
-class OnnxRuntimeCuda(OnnxRuntimeSession):
-    """One session of ONNX Runtime's CUDA provider."""
+class OnnxRuntimeCuda(Closing):
+    """Two sessions of ONNX Runtime's CUDA provider. The CPU's threads are none of its business."""
 
     kind: Literal["cpu", "gpu"] = "gpu"
     name: ClassVar[str] = "cuda"
-    provider: ClassVar[str] = _CUDA
+    providers: ClassVar[Mapping[str, Mapping[str, str]]] = {_CUDA: _CUDA_OPTIONS}
 
     def __init__(
         self,
@@ -57,89 +66,111 @@ class OnnxRuntimeCuda(OnnxRuntimeSession):
     ) -> None:
         probe()  # before anything that would load CUDA
         ort = require("onnxruntime", extra="gpu", why=f"the backend {self.name!r}")
-        if self.provider not in ort.get_available_providers():
+        provider = next(iter(self.providers))
+        if provider not in ort.get_available_providers():
             raise IncompatibleError(
-                f"the onnxruntime {ort.__version__} here has no {self.provider}: it is the package "
-                "for CPUs. Install the other in its place: pip uninstall onnxruntime, then pip "
-                "install 'mmedge[gpu]'; on a Jetson, NVIDIA's own."
+                f"the onnxruntime {ort.__version__} here has no {provider}: it is the package for "
+                "CPUs. Install the other in its place: pip uninstall onnxruntime, then pip install "
+                "'mmedge[gpu]'; on a Jetson, NVIDIA's own."
             )
         _prepare(ort)
-        options = make_options(ort, threads=threads, spin=spin, simulate=simulate)
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        providers = self._providers(ort, model, what)
+        self._what = what
+        self._spec, batches = _read(ort, model, what)
+        self._wanted = wanted_of(self._spec)
+        self._names = [each.name for each in self._spec.outputs]
+        self._tables = tables_of(model)
+        self._sessions: dict[int, Any] = {}
+        for rows in (1, ROWS):
+            options = make_options(ort, threads=threads, spin=spin, simulate=simulate)
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+            for batch in batches:
+                options.add_free_dimension_override_by_name(batch, rows)
+            self._sessions[rows] = self._open(ort, model, options)
+
+    @property
+    def spec(self) -> GraphSpec:
+        """Inputs and outputs of the graph."""
+        return self._spec
+
+    def run(self, feeds: Arrays) -> dict[str, Array]:
+        """Run any batch, in pieces.
+
+        Raises:
+            ConfigError: an input is missing, unknown, or of another type or shape.
+            ArtefactError: the graph fails on inputs that fit its signature.
+        """
+        if not self._sessions:
+            raise RuntimeError(f"{self._what} was closed; open it again to run it")
+        if not fits(feeds, self._wanted):
+            check_feeds(self._what, self._spec, feeds)
+        batch = len(next(iter(feeds.values())))
+        rows = 1 if batch == 1 else ROWS
+        try:
+            check_indices(self._tables, feeds)  # a GPU would read zeros beyond a table
+            pieces = [
+                self._sessions[rows].run(self._names, _piece(feeds, begin, rows))
+                for begin in range(0, batch, rows)
+            ]
+        except Exception as exc:  # its exceptions have no common base but this
+            raise ArtefactError(
+                f"{self._what} fails on a batch of {batch}: {reason_of(exc)}. Export it again."
+            ) from exc
+        outputs = {
+            name: parts[0] if batch == rows else np.concatenate(parts)[:batch]
+            for name, parts in zip(self._names, zip(*pieces, strict=True), strict=True)
+        }
+        check_results(self._what, self._spec, outputs, batch)
+        return outputs
+
+    def close(self) -> None:
+        """Give the sessions' memory back."""
+        self._sessions = {}
+
+    def _open(self, ort: Any, model: bytes, options: Any) -> Any:
+        provider = next(iter(self.providers))
         try:
             session = ort.InferenceSession(
-                model, options, providers=list(providers.items()), enable_fallback=0
+                model, options, providers=list(self.providers.items()), enable_fallback=0
             )
         except Exception as exc:  # its exceptions have no common base but this
-            raise self._refused(ort, what, reason_of(exc)) from exc
-        if session.get_providers()[:1] != [self.provider]:
-            raise self._refused(ort, what, f"it computes by {session.get_providers()}")
-        super().__init__(session, what)
-        self._tables = tables_of(model)
+            raise self._refused(ort, provider, reason_of(exc)) from exc
+        vars(session).pop("_model_bytes", None)  # kept for a retry, which is disabled
+        if session.get_providers()[:1] != [provider]:
+            raise self._refused(ort, provider, f"it computes by {session.get_providers()}")
+        return session
 
-    def run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
-        """Run once, with any batch; raises as `OnnxRuntimeSession.run`."""
-        self._check(feeds)
-        try:
-            check_indices(self._tables, feeds)
-        except ValueError as exc:  # a GPU would read zeros there
-            batch = len(next(iter(feeds.values())))
-            raise ArtefactError(
-                f"{self._what} fails on a batch of {batch}: {exc}. Export it again."
-            ) from exc
-        return super().run(feeds)
-
-    def _providers(self, ort: Any, model: bytes, what: str) -> dict[str, Mapping[str, str]]:
-        return {_CUDA: _CUDA_OPTIONS}
-
-    def _refused(self, ort: Any, what: str, why: str) -> IncompatibleError:
-        if missing := _missing_library(ort, self.provider):
+    def _refused(self, ort: Any, provider: str, why: str) -> IncompatibleError:
+        if missing := _missing_library(ort, provider):
             return IncompatibleError(
-                f"ONNX Runtime {ort.__version__} cannot load its {self.provider}: {missing}. It "
-                "needs the CUDA, cuDNN and TensorRT that it was made for; 'mmedge doctor' compares "
-                "them."
+                f"ONNX Runtime {ort.__version__} cannot load its {provider}: {missing}. It needs "
+                "the CUDA, cuDNN and TensorRT that it was made for; 'mmedge doctor' compares them."
             )
         return IncompatibleError(
-            f"ONNX Runtime {ort.__version__} cannot compute {what} by its {self.provider} alone: "
+            f"ONNX Runtime {ort.__version__} cannot compute {self._what} by its {provider} alone: "
             f"{why}. Take --backend tensorrt, or --backend cpu."
         )
 
 
 class OnnxRuntimeTensorRT(OnnxRuntimeCuda):
-    """One session of ONNX Runtime's TensorRT provider; what that does not take, CUDA computes.
+    """Two sessions of ONNX Runtime's TensorRT provider; what that does not take, CUDA computes.
 
-    It builds its engine whenever it is opened, and keeps none: engines that are kept must be
-    authenticated before they are loaded, and ONNX Runtime would not.
+    They build their engines whenever they are opened, and keep none: engines that are kept must
+    be authenticated before they are loaded, and ONNX Runtime would not.
     """
 
     name: ClassVar[str] = "onnxruntime-tensorrt"
-    provider: ClassVar[str] = _TENSORRT
+    providers: ClassVar[Mapping[str, Mapping[str, str]]] = {_TENSORRT: {}, _CUDA: _CUDA_OPTIONS}
 
-    def run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
-        """Run in pieces of as many rows as the engine was built for."""
-        self._check(feeds)
-        batch = len(next(iter(feeds.values())))
-        parts = [
-            super(OnnxRuntimeTensorRT, self).run(
-                {name: array[begin : begin + MAX_BATCH] for name, array in feeds.items()}
-            )
-            for begin in range(0, batch, MAX_BATCH)
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        return {name: np.concatenate([part[name] for part in parts]) for name in self._names}
 
-    def _providers(self, ort: Any, model: bytes, what: str) -> dict[str, Mapping[str, str]]:
-        spec = _read_spec(ort, model, what)
-        sizes = {"min": 1, "opt": 1, "max": MAX_BATCH}
-        shapes = {
-            f"trt_profile_{which}_shapes": ",".join(
-                f"{each.name}:{'x'.join(map(str, (rows, *each.shape[1:])))}" for each in spec.inputs
-            )
-            for which, rows in sizes.items()
-        }
-        return {_TENSORRT: shapes, _CUDA: _CUDA_OPTIONS}
+def _piece(feeds: Arrays, begin: int, rows: int) -> dict[str, Array]:
+    """Cut so many rows; what is lacking is the first of them again, which changes nothing else."""
+    piece = {}
+    for name, array in feeds.items():
+        some = array[begin : begin + rows]
+        lacking = rows - len(some)
+        more = np.repeat(some[:1], lacking, axis=0)
+        piece[name] = np.concatenate([some, more]) if lacking else some
+    return piece
 
 
 @cache
@@ -151,8 +182,8 @@ def _prepare(ort: Any) -> None:
             ort.preload_dlls()
 
 
-def _read_spec(ort: Any, model: bytes, what: str) -> GraphSpec:
-    """Read a graph's inputs and outputs, without making it ready to run."""
+def _read(ort: Any, model: bytes, what: str) -> tuple[GraphSpec, set[str]]:
+    """Read a graph's inputs and outputs, and what its batch is called, without preparing a run."""
     options = make_options(ort, threads=1, spin=False, simulate=False)
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
@@ -160,7 +191,7 @@ def _read_spec(ort: Any, model: bytes, what: str) -> GraphSpec:
     except Exception as exc:  # its exceptions have no common base but this
         raise cannot_load(what, ort.__version__, exc) from exc
     with OnnxRuntimeSession(session, what) as read:
-        return read.spec
+        return read.spec, {str(each.shape[0]) for each in session.get_inputs()}
 
 
 def _missing_library(ort: Any, provider: str) -> str:

@@ -16,6 +16,7 @@ from mmedge.errors import ArtefactError, ConfigError, IncompatibleError
 from mmedge.runtime.backends import BACKENDS, Backend, backend_class, open_backend
 from mmedge.specs import GraphSpec, TensorSpec
 from tests.fakes import encoder_graph, head_graph, onnx_model
+from tests.runtime.backends.fake_onnxruntime import put_in_place
 from tests.runtime.backends.recording_cuda import stand_in
 
 TOLERANCE = {  # absolute, on numbers of about 1
@@ -26,6 +27,7 @@ TOLERANCE = {  # absolute, on numbers of about 1
     "tensorrt": 1e-5,
     "tensorrt-rtx": 1e-5,
     "recording": 1e-6,
+    "fake-cuda": 1e-6,
 }
 PACKAGES = {
     "cpu": "onnxruntime",
@@ -53,16 +55,21 @@ def feeds(rows: int) -> dict[str, Any]:
     return {"samples": np.arange(2 * rows, dtype=np.float32).reshape(rows, 2) / (2 * rows)}
 
 
-@pytest.fixture(params=[*NAMES, "recording"])
+@pytest.fixture(params=[*NAMES, "recording", "fake-cuda"])
 def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """A backend's name; skipped where its package, or its GPU, is not there.
 
-    ``recording`` is TensorRT's, over stand-ins for CUDA and TensorRT, see `recording_cuda`.
+    ``recording`` is TensorRT's, over stand-ins for CUDA and TensorRT, see `recording_cuda`;
+    ``fake-cuda`` is that of ONNX Runtime's CUDA, computed on the CPU, see `fake_onnxruntime`.
     """
     chosen = str(request.param)
     if chosen == "recording":
         stand_in(monkeypatch, tmp_path)
         monkeypatch.setitem(BACKENDS, chosen, "tests.runtime.backends.recording_cuda:Recorded")
+        return chosen
+    if chosen == "fake-cuda":
+        put_in_place(monkeypatch)
+        monkeypatch.setitem(BACKENDS, chosen, BACKENDS["cuda"])
         return chosen
     if chosen in ON_GPU:
         try:
@@ -269,4 +276,4 @@ def test_an_unknown_backend_is_named_with_those_that_are_there() -> None:
 
 
 def test_every_backend_has_a_tolerance_here() -> None:
-    assert set(TOLERANCE) - {"recording"} == set(PACKAGES) == set(BACKENDS)
+    assert set(TOLERANCE) - {"recording", "fake-cuda"} == set(PACKAGES) == set(BACKENDS)

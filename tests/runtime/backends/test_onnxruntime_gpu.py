@@ -2,103 +2,80 @@
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as real
 import pytest
 
+from mmedge.bundle import Bundle
 from mmedge.engines.driver import probe
 from mmedge.errors import IncompatibleError
+from mmedge.proof import verify
 from mmedge.runtime.backends import open_backend
+from mmedge.runtime.backends.onnxruntime_gpu import ROWS
 from tests.fakes import encoder_graph
+from tests.runtime.backends.fake_onnxruntime import NAMES, FakeOrt, put_in_place
 
-NAMES = {"cuda": "CUDAExecutionProvider", "onnxruntime-tensorrt": "TensorrtExecutionProvider"}
 both = pytest.mark.parametrize("name", NAMES)
-
-
-class FakeOrt:
-    """ONNX Runtime with GPU providers that compute on the CPU, so that what is asked shows."""
-
-    __version__ = "1.31.0"
-    __file__ = "/without/libraries/__init__.py"
-    SessionOptions = real.SessionOptions
-    GraphOptimizationLevel = real.GraphOptimizationLevel
-
-    def __init__(self) -> None:
-        self.gets: list[str] | None = None
-        """Providers that a session says it has; ``None`` for those that were asked for."""
-        self.raises: Exception | None = None
-        self.asked: list[Any] = []
-        self.options: list[Any] = []
-
-    def get_available_providers(self) -> list[str]:
-        return [*NAMES.values(), "CPUExecutionProvider"]
-
-    def set_default_logger_severity(self, severity: int) -> None:
-        assert severity == 4
-
-    def preload_dlls(self) -> None:
-        print("where results go")  # noqa: T201  (as the real one does)
-
-    def InferenceSession(  # noqa: N802
-        self, model: bytes, options: Any, providers: list[Any], enable_fallback: int = 1
-    ) -> Any:
-        if providers == ["CPUExecutionProvider"]:  # to read the signature
-            return real.InferenceSession(model, options, providers=providers)
-        assert enable_fallback == 0
-        assert options.get_session_config_entry("session.disable_cpu_ep_fallback") == "1"
-        if self.raises is not None:
-            raise self.raises
-        self.asked.append(dict(providers))
-        session = real.InferenceSession(model, providers=["CPUExecutionProvider"])
-        vars(session)["get_providers"] = lambda: self.gets or list(dict(providers))
-        return session
 
 
 @pytest.fixture
 def ort(monkeypatch: pytest.MonkeyPatch) -> FakeOrt:
     """A driver that works, and the fake."""
-    fake = FakeOrt()
-    monkeypatch.setattr("mmedge.runtime.backends.onnxruntime_gpu.probe", lambda: None)
-    monkeypatch.setitem(sys.modules, "onnxruntime", fake)
-    return fake
+    return put_in_place(monkeypatch)
 
 
-def test_cuda_computes_float32_as_float32(ort: FakeOrt) -> None:
-    with open_backend("cuda", encoder_graph(), what="g") as backend:
+CUDA = {"CUDAExecutionProvider": {"use_tf32": "0"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "providers"),
+    [("cuda", CUDA), ("onnxruntime-tensorrt", {"TensorrtExecutionProvider": {}, **CUDA})],
+)
+def test_it_asks_for_its_providers_and_fixes_the_batch(
+    ort: FakeOrt, name: str, providers: dict[str, Any]
+) -> None:
+    with open_backend(name, encoder_graph(), what="g") as backend:
         assert backend.kind == "gpu"
         assert backend.run({"samples": np.float32([[1, 2]])})["embedding"].tolist() == [[3, 5]]
-    assert ort.asked == [{"CUDAExecutionProvider": {"use_tf32": "0"}}]
+    assert [list(each.items()) for each in ort.asked] == [list(providers.items())] * 2
+    assert ort.fixed == [{"batch": 1}, {"batch": 8}]
 
 
-def test_tensorrt_is_told_its_shapes_and_leaves_the_rest_to_cuda(ort: FakeOrt) -> None:
-    with open_backend("onnxruntime-tensorrt", encoder_graph(), what="g"):
-        pass
-    shapes = {
-        "trt_profile_min_shapes": "samples:1x2",
-        "trt_profile_opt_shapes": "samples:1x2",
-        "trt_profile_max_shapes": "samples:8x2",
-    }
-    cuda = {"use_tf32": "0"}
-    assert ort.asked == [{"TensorrtExecutionProvider": shapes, "CUDAExecutionProvider": cuda}]
-    assert list(ort.asked[0]) == ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
-
-
-def test_tensorrt_takes_more_rows_in_pieces(ort: FakeOrt) -> None:
-    given = np.arange(40, dtype=np.float32).reshape(20, 2)
-    with open_backend("onnxruntime-tensorrt", encoder_graph(), what="g") as backend:
-        rows: list[int] = []
-        session: Any = vars(backend)["_session"]
-        run = session.run
-        vars(session)["run"] = lambda names, feeds: (
-            rows.append(len(feeds["samples"])),
-            run(names, feeds),
-        )[1]
+@pytest.mark.parametrize(
+    ("batch", "rows"), [(1, [1]), (2, [8]), (8, [8]), (9, [8, 8]), (20, [8, 8, 8])]
+)
+def test_any_batch_runs_in_pieces_that_are_filled_up(
+    ort: FakeOrt, batch: int, rows: list[int]
+) -> None:
+    given = np.arange(2 * batch, dtype=np.float32).reshape(batch, 2)
+    with open_backend("cuda", encoder_graph(), what="g") as backend:
         out = backend.run({"samples": given})["embedding"]
-    assert rows == [8, 8, 4]
+    assert ort.rows == rows
     assert out.tolist() == (2 * given + 1).tolist()
+
+
+def test_the_demo_passes_its_own_proof_that_way(ort: FakeOrt, demo: Bundle) -> None:
+    assert verify(demo, backend="cuda").passed
+
+
+@pytest.mark.parametrize("rows", [1, ROWS])
+def test_with_a_fixed_batch_no_graph_of_the_demo_computes_shapes(
+    demo: Bundle, tmp_path: Path, rows: int
+) -> None:
+    # ONNX Runtime would put them on the CPU, and refuse the graph for it.
+    for name, ref in demo.manifest.plans["fp32"].graphs.items():
+        options = real.SessionOptions()
+        options.log_severity_level = 4
+        options.optimized_model_filepath = str(tmp_path / "folded.onnx")
+        options.graph_optimization_level = real.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.add_free_dimension_override_by_name("batch", rows)
+        real.InferenceSession(demo.read(ref), options, providers=["CPUExecutionProvider"])
+        nodes = onnx.load(tmp_path / "folded.onnx").graph.node
+        assert not {node.op_type for node in nodes} & {"Shape", "Size", "Expand"}, name
 
 
 def test_nothing_of_the_libraries_goes_to_where_results_go(
