@@ -71,7 +71,7 @@ class Material:
     def unfit(self) -> dict[str, str]:
         """Layer that takes such numbers, which INT8 has not -> what it takes."""
         return {
-            layer.name: f"{value} holds {self.left_out[value]}"
+            layer.name: f"takes {self.left_out[value]}"
             for layer in self.layers
             for value in layer.activations
             if value in self.left_out

@@ -69,8 +69,9 @@ class Split:
 def split(groups: Sequence[str], shares: tuple[float, float, float] = SHARES) -> Split:
     """Deal whole groups out to three parts.
 
-    The groups come in the order of the hash of their name, and each goes to the part that
-    lacks most of its share: what a group is put to depends on no order of samples.
+    The largest come first, equal ones in the order of the hash of their name, and each goes
+    to the part that lacks most of its share: what a group is put to depends on no order of
+    samples, and of a few unequal groups the largest are for the proof, not for the ranges.
 
     Args:
         groups: of each sample.
@@ -111,7 +112,8 @@ def _split(groups: Sequence[str], digests: Mapping[str, tuple[str, ...]]) -> Spl
 
 
 def _ordered(sizes: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted((_digest(group), size) for group, size in sizes.items())
+    digests = ((_digest(group), size) for group, size in sizes.items())
+    return sorted(digests, key=lambda each: (-each[1], each[0]))
 
 
 def _digest(group: str) -> str:

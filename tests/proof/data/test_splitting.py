@@ -45,6 +45,16 @@ def test_three_groups_of_any_sizes_are_three_parts(sizes: tuple[int, ...]) -> No
         assert min(len(found.ranges), len(found.search), len(found.report)) >= 1
 
 
+def test_of_few_unequal_groups_the_largest_are_for_the_proof() -> None:
+    for seed in range(8):
+        groups = [
+            f"{seed} {name}" for name, size in (("a", 9), ("b", 60), ("c", 40)) for _ in range(size)
+        ]
+        found = split(groups)
+        sizes = len(found.ranges), len(found.search), len(found.report)
+        assert sizes == (9, 60, 40)
+
+
 def test_two_groups_are_refused_with_what_is_needed() -> None:
     with pytest.raises(
         ConfigError, match=r"the 9 clips are of 2 group\(s\) \('ann', 'bob'\).*at least 3 speakers"
