@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmedge.bundle import open_bundle
 from tests.calibration.pairs import write_pairs
 from tests.runtime.media import write_wav
 
@@ -201,6 +202,17 @@ def test_too_few_clips_for_a_proof_end_with_7_and_it_is_said_how_many_it_takes(
     assert code == 7
     assert "Give about 600 samples for that part" in err
     assert "--accept-unproven" in err
+
+
+def test_what_is_accepted_without_proof_is_printed_and_kept_in_the_bundle(
+    mmedge: Run, demo_bundle: Path, tmp_path: Path, rows: Rows
+) -> None:
+    command = ("calibrate", demo_bundle, "--data", listed(tmp_path, rows), *QUICK[:4])
+    code, out, _ = mmedge(*command, "--accept-unproven")
+    assert code == 0
+    assert "not proven: accuracy of 'digit'" in out
+    waived = open_bundle(demo_bundle).manifest.plans["fp16_tensorrt"].waived
+    assert waived.endswith("0.5 were allowed")
 
 
 def test_a_metric_that_no_task_has_ends_with_2_before_anything_is_read(

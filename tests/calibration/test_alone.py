@@ -49,3 +49,22 @@ def test_every_layer_with_an_int8_form_is_measured() -> None:
     assert set(ratios) == {"conv", "again", "product"}
     assert ratios["conv"] == ratios["again"]  # one shape, measured once
     assert all(each > 0 for each in ratios.values())
+
+
+def test_when_time_is_up_what_was_not_measured_counts_as_no_slower() -> None:
+    constants = {"wide": np.ones((8, 16), np.float32), "narrow": np.ones((16, 8), np.float32)}
+    model = onnx_model(
+        [
+            node("MatMul", ["samples", "wide"], ["one"], name="one"),
+            node("MatMul", ["one", "narrow"], ["embedding"], name="two"),
+        ],
+        {"samples": ["batch", 8]},
+        {"embedding": ["batch", 8]},
+        constants,
+    )
+    layers = find_layers(Graph(model))
+    answers = iter([False, True])
+    ratios = alone.ratios_alone(model, layers, threads=1, late=lambda: next(answers))
+    assert list(ratios) == ["one", "two"]
+    assert ratios["one"] != 1.0
+    assert ratios["two"] == 1.0
