@@ -67,6 +67,10 @@ def finish(search: TargetSearch, searched: Searched, reporter: Judge) -> Finishe
 
 def _unproven(trial: Trial) -> str:
     """Say why a trial did not pass, and what would help."""
+    if not trial.drops:
+        return (
+            "every plan that was tried answers with NaN or infinity; try --precision fp16 or int8"
+        )
     task, drop = max(trial.drops.items(), key=lambda each: each[1].bound)
     if not trial.within and not trial.hopeless:
         return (
@@ -88,9 +92,10 @@ def _unproven(trial: Trial) -> str:
 
 
 def _refuted(trial: Trial, reported: Trial) -> str:
+    loses = f"loses {reported.worst_value:.2f}" if reported.drops else "gives NaN or infinity"
     return (
-        f"a plan that loses {trial.worst_value:.2f} points on the search part loses "
-        f"{reported.worst_value:.2f} on samples that no decision has seen: the two parts differ "
+        f"a plan that loses {trial.worst_value:.2f} points on the search part {loses} "
+        "on samples that no decision has seen: the two parts differ "
         "too much. Give samples of more speakers, sessions or sites"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from mmedge.calibration.config import CalibrateConfig
 from mmedge.calibration.confusion import confuse
 from mmedge.calibration.sensitivity import noise_of
 from mmedge.calibration.trial import Trial
-from mmedge.errors import ConfigError
+from mmedge.errors import ConfigError, ProofError
 from mmedge.proof.answers import Answers, EmbeddingStore
 from mmedge.proof.choosing import metric_of
 from mmedge.proof.data import Prepared
@@ -30,6 +30,9 @@ __all__ = ["Judge"]
 
 Array = NDArray[np.generic]
 Bools = NDArray[np.bool_]
+
+SPOILED = 1e6
+"""The noise of a candidate that answers with NaN or infinity: more than any other's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,19 +89,24 @@ class Judge:
         """Run the candidate plan of a bundle."""
         with Predictor(bundle, plan=CANDIDATE) as predictor:
             answers = Answers(predictor, self._store)
-            answered = Answered(
-                whole=answers.outputs(),
-                subsets={name: answers.outputs(row) for name, row in self._subsets.items()},
-                hits=self._recalled(answers),
-            )
-            self._store.forget(predictor)
-        return answered
+            try:
+                return Answered(
+                    whole=answers.outputs(),
+                    subsets={name: answers.outputs(row) for name, row in self._subsets.items()},
+                    hits=self._recalled(answers),
+                )
+            finally:
+                self._store.forget(predictor)
 
     def noise(self, bundle: Bundle) -> float:
         """Tell how far the candidate plan of a bundle answers from float32 (`noise_of`)."""
         with Predictor(bundle, plan=CANDIDATE) as predictor:
-            outputs = Answers(predictor, self._store).outputs()
-            self._store.forget(predictor)
+            try:
+                outputs = Answers(predictor, self._store).outputs()
+            except ProofError:
+                return SPOILED
+            finally:
+                self._store.forget(predictor)
         return noise_of(self.reference.outputs(), outputs)
 
     def _seek(self) -> dict[str, tuple[int, Sought]]:
@@ -120,18 +128,26 @@ class Judge:
 
     def judge(self, bundle: Bundle, candidate: Candidate, share: float) -> Trial:
         """Try the candidate plan of a bundle."""
-        found = self.answers(bundle)
-        return Trial(
+        failed = Trial(
             candidate=candidate,
+            drops={},
+            subsets={},
+            int8=bundle.manifest.plans[CANDIDATE].int8,
+            share=share,
+            max_drop=self._config.max_drop,
+            proven=not self._config.accept_unproven,
+        )
+        try:
+            found = self.answers(bundle)
+        except ProofError:  # what it answers is no number
+            return failed
+        return replace(
+            failed,
             drops=self._drops(found.whole, None) | self._recall_drops(found.hits),
             subsets={
                 name: {task: drop.value for task, drop in self._drops(outputs, name).items()}
                 for name, outputs in found.subsets.items()
             },
-            int8=bundle.manifest.plans[CANDIDATE].int8,
-            share=share,
-            max_drop=self._config.max_drop,
-            proven=not self._config.accept_unproven,
             confusions={
                 name: confuse(task.labels, *compared)
                 for name, task, compared in self._compared(found.whole, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,8 @@ class Trial:
 
     Attributes:
         candidate: what was tried.
-        drops: task -> what its metric loses with everything present that a sample has.
+        drops: task -> what its metric loses with everything present that a sample has; empty
+            where the candidate answered with what is no number.
         subsets: subset of modalities -> task -> the same with only those present; without
             bounds, which are for what is promised.
         int8: modality -> layers in INT8.
@@ -44,12 +46,12 @@ class Trial:
     @property
     def worst_bound(self) -> float:
         """The largest upper bound of a task's drop, in points."""
-        return max(drop.bound for drop in self.drops.values())
+        return max((drop.bound for drop in self.drops.values()), default=math.inf)
 
     @property
     def worst_value(self) -> float:
         """The largest drop of a task, in points."""
-        return max(drop.value for drop in self.drops.values())
+        return max((drop.value for drop in self.drops.values()), default=math.inf)
 
     @property
     def worst_subset(self) -> float:
@@ -67,7 +69,8 @@ class Trial:
 
         As far as the bound lies above what was seen, so far may the truth lie below.
         """
-        return any(2 * d.value - d.bound > self.max_drop for d in self.drops.values())
+        surely = [2 * drop.value - drop.bound for drop in self.drops.values()]
+        return max(surely, default=math.inf) > self.max_drop
 
     @property
     def passed(self) -> bool:

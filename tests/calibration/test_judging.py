@@ -11,7 +11,7 @@ import pytest
 from mmedge.bundle import Bundle, file_ref
 from mmedge.calibration.candidate import CANDIDATE, Candidate
 from mmedge.calibration.config import CalibrateConfig
-from mmedge.calibration.judging import Judge
+from mmedge.calibration.judging import SPOILED, Judge
 from mmedge.calibration.trial import Trial
 from mmedge.errors import ConfigError
 from mmedge.manifest import Plan
@@ -184,3 +184,16 @@ def test_an_encoder_that_remembers_is_judged_at_the_last_of_its_windows(tmp_path
     truths = np.array([10 + n + (4 if n % 2 else 0) for n in range(40)])
     deviation = np.abs(truths - truths.mean()).mean()
     assert trial.drops["sum"].value == pytest.approx(100 * (5 + 9.5) / 2 / deviation)
+
+
+def test_a_candidate_that_answers_with_no_number_has_failed_and_nothing_else_ends(
+    tmp_path: Path,
+) -> None:
+    bundle = with_candidate({"side": SIDE}, {"side": np.nan})
+    config = CalibrateConfig(bundle=tmp_path, data=tmp_path, max_drop=100.0, accept_unproven=True)
+    (tmp_path / "store").mkdir()
+    data = prepared(tmp_path, samples(side="left"), bundle)
+    judge = Judge(bundle, data, tmp_path / "store", config)
+    trial = judge.judge(bundle, NOTHING, 1.0)
+    assert (trial.drops, trial.accepted, trial.refuted, trial.settled) == ({}, False, True, False)
+    assert judge.noise(bundle) == SPOILED > 1
