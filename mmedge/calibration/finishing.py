@@ -69,7 +69,9 @@ def _unproven(trial: Trial) -> str:
     """Say why a trial did not pass, and what would help."""
     if not trial.drops:
         return (
-            "every plan that was tried answers with NaN or infinity; try --precision fp16 or int8"
+            "every plan that was tried answers with NaN or infinity, and fp32 does not: values "
+            "pass FP16's range on clips unlike those of the ranges part. Give more clips, or "
+            "take --target cpu"
         )
     task, drop = max(trial.drops.items(), key=lambda each: each[1].bound)
     if not trial.within and not trial.hopeless:

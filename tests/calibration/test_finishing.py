@@ -27,6 +27,7 @@ def lost(value: float, bound: float, samples: int, discordant: int) -> Trial:
         (lost(2.5, 9.0, 40, 1), "Give at least 600 for that part"),
         # Enough, and all that was tried loses too much.
         (lost(1.5, 2.1, 2000, 30), "no plan stays within 0.5 points: the best one loses 1.50"),
+        (replace(trial(START, 1.0), drops={}), "answers with NaN or infinity, and fp32 does not"),
     ],
 )  # fmt: skip
 def test_it_is_said_how_many_samples_it_takes_or_that_none_would_help(
