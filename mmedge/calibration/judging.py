@@ -162,7 +162,11 @@ class Judge:
             if name not in self._hits:
                 try:
                     drops[name] = paired_drop(
-                        task, *compared, metric=self._metric(task), seed=self._config.seed
+                        task,
+                        *compared,
+                        metric=self._metric(task),
+                        seed=self._config.seed,
+                        bounded=subset is None,
                     )
                 except ConfigError as exc:
                     if subset is None:  # the few of a subset may tell nothing

@@ -81,6 +81,7 @@ def paired_drop(
     *,
     metric: str | None = None,
     seed: int = 0,
+    bounded: bool = True,
 ) -> Drop:
     """Compare a plan with FP32.
 
@@ -91,6 +92,8 @@ def paired_drop(
         truths: ``[N, ...]``, from `mmedge.runtime.clips.read_label`; ``None`` without labels.
         metric: one of the task's in `METRICS`; the first if not given.
         seed: of the draws.
+        bounded: whether the bound is asked for, whose draws may take seconds; else it is
+            infinite.
 
     Raises:
         ConfigError: not a metric of the task, or one that these samples cannot tell.
@@ -100,19 +103,20 @@ def paired_drop(
         names = " or ".join(METRICS[type(task)])
         raise ConfigError(f"a {task.kind} task is not judged by {chosen!r}; choose {names}")
     _refuse_none(reference, chosen)
+    drawn = seed if bounded else None
     before, after = task_scores(task, reference), task_scores(task, outputs)
     if isinstance(task, (Regression, Raw)):
         lose = lose_number if isinstance(task, Regression) else lose_tensor
         true = before if truths is None else truths.astype(np.float64)
         name = "change" if truths is None else chosen
-        return _of_draw(name, lose(before, after, true), seed, lower=True)
+        return _of_draw(name, lose(before, after, true), drawn, lower=True)
     if truths is not None and chosen in {"mean_average_precision", "roc_auc"}:
-        return _of_draw(chosen, lose_rank(chosen, before, after, truths), seed)
+        return _of_draw(chosen, lose_rank(chosen, before, after, truths), drawn)
     was, now = decisions(task, before), decisions(task, after)
     if truths is None:
         return _of_means((was != now).reshape(len(was), -1).mean(axis=1), "agreement", seed)
     if chosen == "macro_f1":
-        return _of_draw(chosen, lose_label(was, now, truths, task.shape[0]), seed)
+        return _of_draw(chosen, lose_label(was, now, truths, task.shape[0]), drawn)
     right, still = was.reshape(-1) == truths, now.reshape(-1) == truths
     return paired_hits(right, still, metric=chosen, seed=seed)
 
@@ -202,9 +206,10 @@ def _bound_of_means(values: Floats, counts: Floats, seed: int) -> float:
     return float(100 * np.quantile(weights @ lost / weights.sum(axis=1), LEVEL))
 
 
-def _of_draw(metric: str, draw: Draw, seed: int, *, lower: bool = False) -> Drop:
-    """The drop of any other metric; ``lower`` is better, or higher."""
+def _of_draw(metric: str, draw: Draw, seed: int | None, *, lower: bool = False) -> Drop:
+    """The drop of any other metric; ``lower`` is better, or higher. Unbounded without a seed."""
     sign = 100 if lower else -100
-    value, values = sign * draw.change(), sign * draw.changes(seed)
-    bound = max(value, float(np.quantile(values, LEVEL)))
+    value, bound = sign * draw.change(), math.inf
+    if seed is not None:
+        bound = max(value, float(np.quantile(sign * draw.changes(seed), LEVEL)))
     return Drop(metric=metric, value=value, bound=bound, samples=draw.samples)

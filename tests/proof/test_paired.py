@@ -119,6 +119,16 @@ def test_the_bound_on_macro_f1_holds_too() -> None:
     assert np.median(bounds) < true + 6
 
 
+def test_a_drop_whose_bound_is_not_asked_for_is_the_same_and_proves_nothing() -> None:
+    random = np.random.default_rng(0)
+    before, truths = random.normal(size=(60, 3)), random.integers(0, 3, 60)
+    given = Classification(labels=("a", "b", "c")), before, -before, truths
+    bounded = paired_drop(*given, metric="macro_f1")
+    alone = paired_drop(*given, metric="macro_f1", bounded=False)
+    assert (alone.value, alone.bound) == (bounded.value, np.inf)
+    assert np.isfinite(bounded.bound)
+
+
 def test_every_kind_of_task_has_its_metric_and_its_direction() -> None:
     random = np.random.default_rng(2)
     count = 400
