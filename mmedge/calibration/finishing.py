@@ -265,8 +265,8 @@ def _waiver(trial: Trial) -> str:
 def _verdict(trial: Trial, reported: Trial) -> str:
     """Sum up a plan in a sentence."""
     said = (
-        f"INT8 share {trial.share:.0%}; loses {trial.worst_value:.2f} points, at most "
-        f"{trial.worst_bound:.2f}; {reported.worst_value:.2f} on unseen samples"
+        f"INT8 share {trial.share:.0%}; loses {max(0.0, trial.worst_value):.2f} points, at most "
+        f"{trial.worst_bound:.2f}; {max(0.0, reported.worst_value):.2f} on unseen samples"
     )
     if trial.ratio is not None:
         slower = "" if trial.ratio < 1 else "; slower than fp32, so not recommended on this CPU"

@@ -32,7 +32,7 @@ from tests.calibration.photographs import (
 )
 from tests.export.pretrained import made
 
-pytestmark = [pytest.mark.models, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.models, pytest.mark.timeout(900)]
 
 _log = logging.getLogger(__name__)
 
