@@ -48,7 +48,7 @@ def units_of(
     modality: str,
     layers: Sequence[Layer],
     together: Iterable[frozenset[str]] = (),
-    most: int = 32,
+    most: int = 64,
 ) -> tuple[Unit, ...]:
     """Cut an encoder into units: a layer each if it can be, else runs of neighbours.
 
