@@ -35,7 +35,7 @@ from mmedge.proof.data import (
 )
 from mmedge.proof.data.splitting import PARTS
 from mmedge.proof.drawing.writing import check_page, write_page
-from mmedge.proof.saying import Say, seldom
+from mmedge.proof.saying import Say, Teller, seldom
 from mmedge.runtime.backends import Arrays
 from mmedge.runtime.backends.instructions import this_cpu
 from mmedge.runtime.predictor import Predictor
@@ -73,7 +73,7 @@ def calibrate(config: CalibrateConfig, say: Say = lambda _: None) -> Calibration
         bundle = open_bundle(config.bundle)
         _refuse_again(bundle, config)
         with tempfile.TemporaryDirectory(prefix="mmedge-calibrate-") as scratch:
-            found = _calibrate(bundle, config, Path(scratch), say)
+            found = _calibrate(bundle, config, Path(scratch), Teller(say))
         if found.bundle is not bundle:
             say("write")
             found = replace(found, bundle=save_bundle(found.bundle, config.bundle, replace=True))

@@ -21,7 +21,7 @@ from mmedge.proof.plans.found import Evaluation, PlanFound, Row
 from mmedge.proof.plans.judging import AS_GIVEN, REFERENCE, Judge
 from mmedge.proof.plans.seen import seen_by_calibration
 from mmedge.proof.plans.timing import Times, time_plans
-from mmedge.proof.saying import Say, seldom
+from mmedge.proof.saying import Say, Teller, seldom
 from mmedge.runtime.backends.instructions import this_cpu
 from mmedge.runtime.predictor import Predictor
 
@@ -43,6 +43,7 @@ def evaluate_plans(config: EvalConfig, say: Say = lambda _: None) -> Evaluation:
         ProofError: a head answers with NaN or infinity.
         ResourceError: the disk for temporary files is full.
     """
+    say = Teller(say)
     bundle = open_bundle(config.bundle)
     check_metric(config.metric, bundle.manifest.tasks)
     with ExitStack() as stack:
