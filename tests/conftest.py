@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from mmedge.bundle import Bundle, open_bundle
 from mmedge.proof.trust import load_golden
 from mmedge.runtime.backends import BACKENDS
 from mmedge.runtime.predictor import Predictor
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for tests that import it themselves
 
 DEMO = Path(__file__).resolve().parents[1] / "mmedge" / "demo" / "digits.mmedge"
 
