@@ -33,6 +33,7 @@ from mmedge.proof.data import (
     refuse_unfit,
     split,
 )
+from mmedge.proof.data.overlap import said_of_shared
 from mmedge.proof.data.splitting import PARTS
 from mmedge.proof.drawing.writing import check_page, write_page
 from mmedge.proof.saying import Say, Teller, seldom
@@ -230,6 +231,7 @@ def _collect(
         unlabelled=prepared.unlabelled,
         machine=this_cpu().name,
         max_drop=config.max_drop,
+        notes=said_of_shared(prepared, parts, bundle.manifest.modalities),
     )
     if not files and any(each.failed for each in finished):
         _refuse(found, config)

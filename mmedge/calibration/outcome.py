@@ -144,6 +144,7 @@ class Calibration:
         unlabelled: tasks without; what was judged is their agreement with float32.
         machine: where the CPU's latency was measured.
         max_drop: the limit in points.
+        notes: what else is to be known of the samples.
     """
 
     bundle: Bundle
@@ -155,6 +156,7 @@ class Calibration:
     unlabelled: tuple[str, ...]
     machine: str
     max_drop: float
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Give plain types."""
@@ -166,5 +168,6 @@ class Calibration:
             "samples": dict(self.samples),
             "groups": dict(self.groups),
             "skipped": list(self.skipped),
+            "notes": list(self.notes),
             "outcomes": [outcome.to_json() for outcome in self.outcomes],
         }

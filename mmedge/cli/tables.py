@@ -194,6 +194,8 @@ def show_calibration(found: Calibration) -> None:
         results().print(f"{each.target}: {each.verdict}", highlight=False, soft_wrap=True)
         if each.waived:
             results().print(f"not proven: {each.waived}", highlight=False, soft_wrap=True)
+    for note in found.notes:
+        results().print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
     _show_numberless(found)
     for line in found.skipped[:MANY]:
         results().print(f"skipped: {escape(line)}", highlight=False)

@@ -89,6 +89,7 @@ def splits(found: Calibration) -> Markup:
     parts = [table(("part", "", "samples", "groups"), rows, numbers=(2, 3))]
     if said := said_of_unlabelled(found.unlabelled, labelled=found.labelled):
         parts.append(element("p", said, class_="note"))
+    parts += [element("p", f"{note}.", class_="note") for note in found.notes]
     if found.skipped:
         items = [element("li", each) for each in found.skipped[:LISTED]]
         if rest := found.skipped[LISTED:]:
