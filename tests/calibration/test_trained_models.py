@@ -251,8 +251,7 @@ def test_efficientnet_for_tensorrt_names_the_same_on_new_photographs_in_int8(
         bundle=tmp_path / "efficientnet_lite0.mmedge",
         data=pictures.clips,
         targets=("tensorrt",),
-        max_drop=5.0,
-        accept_unproven=True,
+        max_drop=9.0,  # at most: of 144 pictures, most of them odd, that is 3 or 4 % as seen
     )
     shipped = ship("photo", pictures.held_out, config)
     share, answers = shipped.share("tensorrt"), shipped.exact.argmax(axis=1)
