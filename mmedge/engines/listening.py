@@ -114,7 +114,11 @@ def interruptible() -> Iterator[threading.Event]:
         came.append(number)
         stopped.set()
 
-    before = {each: signal.signal(each, hear) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    # Ignored in the background of a shell; None belongs to somebody who is not Python.
+    before = {each: how for each, how in before.items() if how not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, hear)
     try:
         yield stopped
     finally:

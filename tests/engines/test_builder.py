@@ -125,6 +125,14 @@ def test_sigterm_comes_to_whoever_waits_for_it_when_the_compiler_has_ended() -> 
     assert came == [signal.SIGTERM]
 
 
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert build(FakeTensorRT(INPUTS, interrupted=signal.SIGINT)).engine == b"an engine"
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_in_another_thread_signals_are_left_alone() -> None:
     found: list[Compiled] = []
     thread = threading.Thread(target=lambda: found.append(build(FakeTensorRT(INPUTS))))

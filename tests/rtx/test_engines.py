@@ -7,6 +7,10 @@ SM86 (Ampere) and SM120 (Blackwell). It does not mean that they run, or are fast
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,6 +170,21 @@ def test_the_command_builds_ahead_of_time_and_says_what_that_means(
     assert [each["graph"] for each in json.loads(out)["engines"]] == [
         "camera", "mic", "hint", "fusion",
     ]  # fmt: skip
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_while_the_real_compiler_works_ends_with_130(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mmedge", "build", str(DEMO), "--ahead-of-time", "sm86"]
+    with subprocess.Popen(
+        [*command, "-o", str(tmp_path / "engines")], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.startswith("camera: build"))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.endswith("mmedge: interrupted\n")
+    assert not (tmp_path / "engines" / "build.json").exists()
 
 
 def test_a_calibration_ends_with_an_audit(mmedge: Run, demo_bundle: Path, tmp_path: Path) -> None:
