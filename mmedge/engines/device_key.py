@@ -22,6 +22,10 @@ class Unfit(Exception):  # noqa: N818  (it is no error: what is unfit is made an
     """A file that is not to be trusted; its text says why."""
 
 
+class _Missing(Unfit):
+    """There is no file."""
+
+
 def default_key_file() -> Path:
     """Give where the key is: in the user's folder for state, which is not the cache's."""
     return user_folder("XDG_STATE_HOME", ".local/state") / "mmedge" / "engine.key"
@@ -36,7 +40,7 @@ def read_key(file: Path) -> bytes:
     try:
         handle = open_plain(file)
     except FileNotFoundError:
-        raise Unfit("this device has no key yet") from None
+        raise _Missing("this device has no key yet") from None
     with os.fdopen(handle, "rb") as opened:
         key = opened.read(KEY_BYTES + 1)
     if len(key) != KEY_BYTES:
@@ -52,14 +56,14 @@ def make_key(file: Path, on_reason: Callable[[str], None]) -> bytes:
     """
     try:
         return read_key(file)
+    except _Missing:
+        replace = False  # whoever makes one meanwhile is right
     except Unfit as exc:
-        unfit = exc
+        on_reason(f"{exc}: it is made anew, and engines of before are built again")
+        replace = True
     try:
-        if file.exists() or file.is_symlink():
-            on_reason(f"{unfit}: it is made anew, and engines of before are built again")
-            file.unlink(missing_ok=True)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _create(file, secrets.token_bytes(KEY_BYTES))
+        _create(file, secrets.token_bytes(KEY_BYTES), replace=replace)
         return read_key(file)
     except Unfit as exc:
         raise ConfigError(
@@ -73,19 +77,22 @@ def make_key(file: Path, on_reason: Callable[[str], None]) -> bytes:
         ) from exc
 
 
-def _create(file: Path, key: bytes) -> None:
-    """Write the key whole, unless another process has done so meanwhile."""
+def _create(file: Path, key: bytes, *, replace: bool) -> None:
+    """Write the key whole: in the place of what is there, or only where nothing is."""
     handle, draft = tempfile.mkstemp(dir=file.parent, prefix=".key-")  # 0600
     try:
         with os.fdopen(handle, "wb") as opened:
             opened.write(key)
             opened.flush()
             os.fsync(opened.fileno())
-        Path(file).hardlink_to(draft)
+        if replace:
+            Path(draft).replace(file)
+        else:
+            file.hardlink_to(draft)
     except FileExistsError:
         pass
     finally:
-        Path(draft).unlink()
+        Path(draft).unlink(missing_ok=True)
 
 
 def open_plain(file: Path) -> int:
@@ -100,6 +107,8 @@ def open_plain(file: Path) -> int:
         handle = os.open(file, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
         raise
+    except NotADirectoryError as exc:
+        raise FileNotFoundError(*exc.args) from exc
     except OSError as exc:
         raise Unfit(f"{file} cannot be opened as a plain file ({exc.strerror})") from exc
     if complaint := _complaint(os.fstat(handle)):
