@@ -56,14 +56,13 @@ def graph_of(bundle: Bundle, graph: str) -> bytes:
 def kept_graphs() -> list[Any]:
     """Every graph that other tiers left behind for TensorRT (see `tests/export/conftest.py`), once.
 
-    Graphs of a CPU plan are none: they turn bytes before they make floats of them.
+    Those of the plan `fp32`, that is: what is lowered is promised otherwise.
     """
     kept = os.environ.get("MMEDGE_KEEP_BUNDLES")
     files = []
     for manifest in sorted(Path(kept).glob("*.mmedge/manifest.json")) if kept else ():
-        for plan in json.loads(manifest.read_text("utf-8"))["plans"].values():
-            if plan["target"] != "cpu":
-                files += [manifest.parent / each["name"] for each in plan["graphs"].values()]
+        plan = json.loads(manifest.read_text("utf-8"))["plans"]["fp32"]
+        files += [manifest.parent / each["name"] for each in plan["graphs"].values()]
     # A graph's name ends with its content's hash; two modalities may share one encoder.
     once = {file.stem.rpartition("-")[2]: file for file in reversed(files)}
     return [pytest.param(file, id=f"{file.parent.stem}-{file.name}") for file in once.values()]
