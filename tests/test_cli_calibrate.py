@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from mmedge import open_bundle
+from mmedge.engines import trying
 from tests.calibration.pairs import write_pairs
 
 Run = Callable[..., tuple[int, str, str]]
@@ -40,3 +43,24 @@ def test_a_report_that_is_no_page_is_refused_and_left(
     code, _, err = mmedge("calibrate", bundle, "--data", data, "--report", data)
     assert (code, "a report's name ends in .html" in err) == (2, True)
     assert data.read_bytes() == before
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_ctrl_c_while_engines_are_tried_leaves_the_plans_and_what_was_found_is_shown(
+    mmedge: Run, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_json: bool
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trying, "try_engines", interrupted)
+    code, out, _ = mmedge(
+        "calibrate", bundle, "--data", write_pairs(tmp_path / "few.jsonl", 99), "--target",
+        "tensorrt", "--precision", "fp16", "--max-drop", "20", *["--json"] * as_json,
+    )  # fmt: skip
+    assert code == 130
+    assert "fp16_tensorrt" in open_bundle(bundle).manifest.plans
+    if as_json:
+        found = json.loads(out)
+        assert (found["outcomes"][0]["plan"], found["engines"]) == ("fp16_tensorrt", None)
+    else:
+        assert "fp16_tensorrt" in out

@@ -88,19 +88,25 @@ def calibrate(
     )
     with views.progress() as on_stage:
         found = run(config, on_stage)
-        tried = _engines(found, on_stage) if build else None
-    if as_json:
-        engines = None if tried is None else tried.to_json()
-        typer.echo(json.dumps({**found.to_json(), "engines": engines}))
-    else:
+    if not as_json:
         show_calibration(found)
         if report is not None:
             views.results().print(
                 f"report: {report}", highlight=False, markup=False, soft_wrap=True
             )
-        if tried is not None:
-            show_tried(tried)
-    if tried is not None and tried.failure is not None:
+    tried = None
+    try:  # the plans are in the bundle, and are told of whatever becomes of the engines
+        with views.progress() as on_stage:
+            tried = _engines(found, on_stage) if build else None
+    finally:
+        if as_json:
+            engines = None if tried is None else tried.to_json()
+            typer.echo(json.dumps({**found.to_json(), "engines": engines}))
+    if tried is None:
+        return
+    if not as_json:
+        show_tried(tried)
+    if tried.failure is not None:
         raise tried.failure
 
 
