@@ -34,12 +34,6 @@ def build(
     workspace_mib: Annotated[
         int | None, typer.Option(help="Scratch memory of one layer, at most; a quarter of all.")
     ] = None,
-    version_compatible: Annotated[
-        bool, typer.Option("--version-compatible", help="For later TensorRT versions too; slower.")
-    ] = False,
-    hardware_compatible: Annotated[
-        bool, typer.Option("--hardware-compatible", help="For all GPUs from Ampere on; slower.")
-    ] = False,
     dla: Annotated[
         int | None, typer.Option(help="Core of a Jetson's DLA, for encoders; with --max-batch 1.")
     ] = None,
@@ -75,8 +69,6 @@ def build(
         plan=plan,
         max_batch=max_batch,
         workspace_bytes=None if workspace_mib is None else workspace_mib * MIB,
-        version_compatible=version_compatible,
-        hardware_compatible=hardware_compatible,
         dla_core=dla,
         rtx=rtx,
         ahead_of_time=ahead_of_time,

@@ -50,7 +50,7 @@ def build_engine(
     config: BuildConfig,
     toolkit: Toolkit,
     say: Callable[[str], None] = lambda _: None,
-    on_dla: bool = False,
+    dla_core: int | None = None,
 ) -> Compiled:
     """Compile one graph.
 
@@ -63,7 +63,7 @@ def build_engine(
         config: how to build.
         toolkit: what builds.
         say: told what is under way.
-        on_dla: whether ``config.dla_core`` is meant for this graph.
+        dla_core: the DLA that takes this graph's layers, if one is to.
 
     Raises:
         ConfigError: the profile does not fit the graph.
@@ -84,8 +84,8 @@ def build_engine(
     check_profile(what, profile, {tensor.name: tuple(tensor.shape) for tensor in inputs})
     settings = make_settings(builder, profile, config, toolkit)
     notes = []
-    if on_dla and config.dla_core is not None:
-        notes.append(use_dla(settings, builder, network, config.dla_core, toolkit))
+    if dla_core is not None:
+        notes.append(use_dla(settings, builder, network, dla_core, toolkit))
     with interruptible() as stopped:
         if hasattr(settings, "progress_monitor"):
             settings.progress_monitor = make_monitor(trt, say, stopped)
@@ -118,7 +118,6 @@ def inspect_engine(
     trt = toolkit.trt
     listener = listen(trt)
     runtime = trt.Runtime(listener)
-    runtime.engine_host_code_allowed = True  # version-compatible engines bring some
     if dla_core is not None:
         runtime.DLA_core = dla_core
     cuda_engine = runtime.deserialize_cuda_engine(engine)

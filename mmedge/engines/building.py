@@ -21,7 +21,7 @@ from mmedge.engines.request import EngineRequest, Place
 from mmedge.engines.stored import Built
 from mmedge.engines.toolkit import Toolkit, installed_toolkit, open_toolkit
 from mmedge.errors import ConfigError, IncompatibleError
-from mmedge.manifest import FUSION, FileRef, Plan
+from mmedge.manifest import FileRef, Plan
 from mmedge.specs.plan import lowest_plan
 
 __all__ = ["BuildReport", "EngineReport", "build_engines", "choose_plan_for_engines"]
@@ -128,12 +128,12 @@ def build_engines(
         where = f"{ahead}, {toolkit.name} {toolkit.version}"
     work = _Work(bundle, name, config, toolkit, say)
     profiles = make_profiles(bundle.manifest, max_batch=config.max_batch)
-    engines = []
-    for graph in bundle.manifest.plans[name].graphs:
-        if config.out is None:
-            engines.append(work.for_this_gpu(graph, profiles[graph], cache or EngineCache()))
-        else:
-            engines.append(work.ahead_of_time(graph, profiles[graph], config.out))
+    graphs = bundle.manifest.plans[name].graphs
+    if config.out is None:
+        kept = EngineCache() if cache is None else cache  # one: it removes none that it has built
+        engines = [work.for_this_gpu(each, profiles[each], kept) for each in graphs]
+    else:
+        engines = [work.ahead_of_time(each, profiles[each], config.out) for each in graphs]
     report = BuildReport(
         plan=name, why=why, where=where, ahead_of_time=ahead is not None, engines=tuple(engines)
     )
@@ -182,7 +182,7 @@ class _Work:
             model_sha256=self._file(graph).sha256,
             plan=self.plan,
             profile=profile.to_json(),
-            flags=self.config.flags,
+            flags=self.config.flags(graph),
             place=Place.of(self.toolkit),
         )
         fresh = []
@@ -229,7 +229,7 @@ class _Work:
         # The graph's own copy of the weights is gone before TensorRT makes others.
         promise = self._promise(graph, what)
         self.say(f"{graph}: build")
-        on_dla = self.config.dla_core is not None and graph != FUSION
+        dla_core = self.config.dla_for(graph)
         compiled = build_engine(
             lambda: self.bundle.read(self._file(graph)),
             what=what,
@@ -237,16 +237,15 @@ class _Work:
             config=self.config,
             toolkit=self.toolkit,
             say=lambda phase: self.say(f"{graph}: {phase}"),
-            on_dla=on_dla,
+            dla_core=dla_core,
         )
         self.say(f"{graph}: audit")
         if compiled.layers or self.toolkit.driver is None:
             layers = parse_listing(compiled.layers)
         else:
-            core = self.config.dla_core if on_dla else None
-            told = inspect_engine(compiled.engine, what, self.toolkit, dla_core=core)
+            told = inspect_engine(compiled.engine, what, self.toolkit, dla_core=dla_core)
             layers = parse_inspection(told)
-        found = audit(promise, layers, hidden=on_dla)
+        found = audit(promise, layers, hidden=dla_core is not None)
         found.check(what)
         return compiled, found
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from mmedge._folders import cache_folder
 from mmedge.engines.device_key import Unfit, default_key_file, make_key, read_key
 from mmedge.engines.locking import alone, sync_folder, writing
-from mmedge.engines.request import EngineRequest, Place
+from mmedge.engines.request import BUILDER, EngineRequest, Place
 from mmedge.engines.stored import DRAFT, Built, Head, read_engine, read_head, write_engine
 from mmedge.errors import ConfigError, IncompatibleError
 
@@ -54,7 +54,7 @@ class EngineCache:
 
     A file's name begins with the graph's hash and ends with the key of all that the engine
     hangs on. It is signed with the key of this device; one that is not is never given to
-    anyone. Of one graph, plan, TensorRT and GPU there is one engine: a new one, after an
+    anyone. Of one graph's file, plan, TensorRT and GPU there is one engine: a new one, after an
     update or with other flags, replaces the old. Beyond ``limit_bytes`` those that were used
     longest ago are removed, but none that this object built or gave.
 
@@ -141,8 +141,8 @@ class EngineCache:
             if entry.head is None:
                 reasons.append(entry.problem)
             elif entry.head.request.model_sha256 == model_sha256:
-                if entry.head.request.place != place:
-                    reasons.append(f"the one that is kept was built for {entry.head.request.place}")
+                if unfit := _unfit(entry.head.request, place):
+                    reasons.append(f"the one that is kept was built {unfit}")
                     continue
                 found = self._open(entry.path, entry.head.request)
                 if isinstance(found, Built):
@@ -232,6 +232,14 @@ class EngineCache:
         """Remove what builders that were killed have left; only they write, one at a time."""
         for draft in self.folder.glob(f".*{DRAFT}"):
             draft.unlink(missing_ok=True)
+
+
+def _unfit(request: EngineRequest, place: Place) -> str:
+    """Say for what else an engine was built; nothing if it is for this place."""
+    if request.place != place:
+        alike = str(request.place) == str(place)
+        return "for another device of this kind" if alike else f"for {request.place}"
+    return "" if request.builder == BUILDER else "by another version of mmedge"
 
 
 def _entry(path: Path, key: bytes | None, why: str) -> Entry:

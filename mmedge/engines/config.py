@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmedge.engines.profiles import MAX_BATCH
 from mmedge.errors import ConfigError
+from mmedge.manifest import FUSION
 
 __all__ = ["AHEAD_OF_TIME", "BuildConfig"]
 
@@ -24,8 +25,6 @@ class BuildConfig:
         max_batch: rows that one run of an engine takes, at most.
         workspace_bytes: memory that one layer may use for scratch, at most; ``None`` for a
             quarter of the GPU's, or of the board's on a Jetson.
-        version_compatible: the engine runs on later TensorRT versions too, more slowly.
-        hardware_compatible: it runs on other GPUs from Ampere on, more slowly; not on a Jetson.
         dla_core: which deep learning accelerator of a Jetson takes the encoders' layers. It
             takes one row at a time. What it cannot run stays on the GPU and is named.
         rtx: build with TensorRT-RTX for this machine's desktop GPU, for the backend
@@ -38,8 +37,6 @@ class BuildConfig:
     plan: str = "auto"
     max_batch: int = MAX_BATCH
     workspace_bytes: int | None = None
-    version_compatible: bool = False
-    hardware_compatible: bool = False
     dla_core: int | None = None
     rtx: bool = False
     ahead_of_time: str | None = None
@@ -76,19 +73,11 @@ class BuildConfig:
             raise ConfigError("engines that are compiled ahead of time need a folder: give out")
         if self.dla_core is not None:
             raise ConfigError(f"{self.ahead_of_time} is a desktop GPU, and has no DLA")
-        if self.version_compatible or self.hardware_compatible:
-            raise ConfigError(
-                "TensorRT-RTX compiles ahead of time for one version and one GPU: build without "
-                "version_compatible and hardware_compatible"
-            )
 
-    @property
-    def flags(self) -> dict[str, int | bool | str | None]:
-        """What an engine depends on beside its graph, profile, TensorRT and GPU."""
-        return {
-            "workspace_bytes": self.workspace_bytes,
-            "version_compatible": self.version_compatible,
-            "hardware_compatible": self.hardware_compatible,
-            "dla_core": self.dla_core,
-            "ahead_of_time": self.ahead_of_time,
-        }
+    def dla_for(self, graph: str) -> int | None:
+        """Give the DLA that takes a graph's layers; the fusion head stays on the GPU."""
+        return None if graph == FUSION else self.dla_core
+
+    def flags(self, graph: str) -> dict[str, int | None]:
+        """Give what a graph's engine depends on beside its file, profile, TensorRT and GPU."""
+        return {"workspace_bytes": self.workspace_bytes, "dla_core": self.dla_for(graph)}

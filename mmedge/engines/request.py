@@ -12,7 +12,11 @@ from typing_extensions import Self
 
 from mmedge.engines.toolkit import Toolkit
 
-__all__ = ["EngineRequest", "Place"]
+__all__ = ["BUILDER", "EngineRequest", "Place"]
+
+BUILDER = 1
+"""Of mmedge's own builder, checks and audit: counted up when these would build or accept other
+engines than before, so that what they have kept is built again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +28,7 @@ class Place:
         version: the toolkit's.
         gpu: name, as the driver says it.
         capability: compute capability.
+        uuid: of this very device, as the driver says it; empty where it says none.
         driver: its version, and the newest CUDA that it runs.
     """
 
@@ -31,6 +36,7 @@ class Place:
     version: str
     gpu: str
     capability: tuple[int, int]
+    uuid: str
     driver: str
 
     @classmethod
@@ -49,6 +55,7 @@ class Place:
             version=toolkit.version,
             gpu=driver.gpus[0].name,
             capability=driver.gpus[0].capability,
+            uuid=driver.gpus[0].uuid,
             driver=f"{driver.kernel}, {cuda}" if driver.kernel else cuda,
         )
 
@@ -68,6 +75,7 @@ class EngineRequest:
         profile: input -> least, tuned-for and largest shape; plain JSON.
         flags: what the builder was told beside; plain JSON.
         place: where it is to run.
+        builder: `BUILDER` of the mmedge that built it.
     """
 
     graph: str
@@ -76,11 +84,13 @@ class EngineRequest:
     profile: Mapping[str, Any]
     flags: Mapping[str, Any]
     place: Place
+    builder: int = BUILDER
 
     @property
     def key(self) -> str:
-        """Give 64 hexadecimal digits that no other request has."""
-        return hashlib.sha256(_canonical(self.to_json()).encode()).hexdigest()
+        """Give 64 hexadecimal digits that no request for another engine has."""
+        fields = {name: value for name, value in self.to_json().items() if name != "graph"}
+        return hashlib.sha256(_canonical(fields).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Give plain types."""
@@ -92,6 +102,7 @@ class EngineRequest:
             "profile": dict(self.profile),
             "flags": dict(self.flags),
             "place": {**place, "capability": list(self.place.capability)},
+            "builder": self.builder,
         }
 
     @classmethod
@@ -115,22 +126,22 @@ class EngineRequest:
         ]
         words += [
             f"its {name} {'are' if name == 'flags' else 'is'} another"
-            for name in ("profile", "flags", "plan", "graph", "model_sha256")
+            for name in ("profile", "flags", "plan", "model_sha256", "builder")
             if _canonical(mine[name]) != _canonical(theirs[name])
         ]
         return "; ".join(words)
 
 
 def _seat(request: EngineRequest) -> tuple[Any, ...]:
-    """Give what an update of TensorRT or of the driver, and other flags, leave as it is."""
+    """Give what an update of mmedge, TensorRT or the driver, and other flags, leave as it is."""
     place = request.place
     return (
         request.model_sha256,
         request.plan,
-        request.graph,
         place.toolkit,
         place.gpu,
         place.capability,
+        place.uuid,
     )
 
 

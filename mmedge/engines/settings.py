@@ -52,11 +52,6 @@ def make_settings(builder: Any, profile: Profile, config: BuildConfig, toolkit: 
     settings.add_optimization_profile(optimisation)
     if config.ahead_of_time is not None:
         _compile_for(settings, config.ahead_of_time, toolkit)
-    if config.version_compatible:
-        settings.set_flag(_feature(trt.BuilderFlag, "VERSION_COMPATIBLE", toolkit))
-    if config.hardware_compatible:
-        level = _feature(trt.HardwareCompatibilityLevel, "AMPERE_PLUS", toolkit)
-        settings.hardware_compatibility_level = level
     return settings
 
 

@@ -32,7 +32,7 @@ from mmedge.engines.request import EngineRequest
 __all__ = ["DRAFT", "Built", "Head", "read_engine", "read_head", "write_engine"]
 
 DRAFT = ".part"
-_MAGIC = b"mmedge engine 1\n"
+_MAGIC = b"mmedge engine 2\n"
 _FRONT = struct.Struct("<16sI")
 _SIGNATURE_BYTES = 32
 _MAX_HEAD_BYTES = 16 * 2**20

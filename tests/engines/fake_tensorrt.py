@@ -1,6 +1,6 @@
 """A recording stand-in for TensorRT: it compiles nothing, and remembers what it was told.
 
-That the real ones have these names is seen in ``tests/engines/test_bindings.py``; what the real
+That the real ones have these names is seen in ``tests/rtx/test_bindings.py``; what the real
 compiler makes of graphs, in ``tests/rtx``.
 """
 
@@ -27,6 +27,8 @@ class Settings:
     def __init__(self, cannot_on_dla: Sequence[str]) -> None:
         self.told: dict[str, Any] = {}
         self.progress_monitor: Any = None
+        self.default_device_type: str | None = None
+        self.DLA_core: int | None = None
         self._cannot = cannot_on_dla
 
     def clear_flag(self, flag: str) -> None:
@@ -107,7 +109,6 @@ class FakeTensorRT:
         self.NetworkDefinitionCreationFlag = SimpleNamespace(
             **({"STRONGLY_TYPED": 1} if strong else {})
         )
-        self.HardwareCompatibilityLevel = SimpleNamespace()
         self.ProfilingVerbosity = SimpleNamespace(DETAILED="DETAILED")
         self.MemoryPoolType = SimpleNamespace(WORKSPACE="WORKSPACE")
         self.DeviceType = SimpleNamespace(DLA="DLA")
@@ -172,7 +173,7 @@ class FakeTensorRT:
             inspector = SimpleNamespace(get_engine_information=lambda kind: text)
             return SimpleNamespace(create_engine_inspector=lambda: inspector)
 
-        return SimpleNamespace(deserialize_cuda_engine=open_engine)
+        return SimpleNamespace(deserialize_cuda_engine=open_engine, DLA_core=None)
 
 
 def _inputs_of(model: bytes) -> dict[str, tuple[int, ...]]:

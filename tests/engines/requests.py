@@ -11,14 +11,19 @@ from mmedge.engines.request import EngineRequest, Place
 from mmedge.engines.stored import Built
 
 PLACE = Place(
-    toolkit="tensorrt", version="10.3.0", gpu="Orin", capability=(8, 7), driver="540.4.0, CUDA 12.6"
+    toolkit="tensorrt",
+    version="10.3.0",
+    gpu="Orin",
+    capability=(8, 7),
+    uuid="GPU-0",
+    driver="540.4.0, CUDA 12.6",
 )
 REQUEST = EngineRequest(
     graph="camera",
     model_sha256="ab" * 32,
     plan="int8",
     profile={"frames": [[1, 8, 8, 3], [1, 8, 8, 3], [8, 8, 8, 3]]},
-    flags={"workspace_bytes": None, "version_compatible": False},
+    flags={"workspace_bytes": None, "dla_core": None},
     place=PLACE,
 )
 BUILT = Built(engine=b"an engine of some length", about={"layers": 3})

@@ -27,7 +27,7 @@ def build(fake: FakeTensorRT, **options: Any) -> Compiled:
         profile=PROFILE,
         config=config,
         toolkit=toolkit_of(fake),
-        on_dla=config.dla_core is not None,
+        dla_core=config.dla_core,
     )
 
 
@@ -60,17 +60,9 @@ def test_a_tensorrt_without_strong_types_is_refused() -> None:
         build(FakeTensorRT(INPUTS, strong=False))
 
 
-@pytest.mark.parametrize(
-    ("asked", "words"),
-    [
-        ({"version_compatible": True}, "has no VERSION_COMPATIBLE; build without it"),
-        ({"hardware_compatible": True}, "has no AMPERE_PLUS; build without it"),
-        ({"dla_core": 0, "max_batch": 1}, "finds 0 DLA cores here, and dla_core=0"),
-    ],
-)
-def test_what_this_tensorrt_lacks_is_said(asked: dict[str, Any], words: str) -> None:
-    with pytest.raises(IncompatibleError, match=words):
-        build(FakeTensorRT(INPUTS), **asked)
+def test_a_dla_that_is_not_there_is_said() -> None:
+    with pytest.raises(IncompatibleError, match="finds 0 DLA cores here, and dla_core=0"):
+        build(FakeTensorRT(INPUTS), dla_core=0, max_batch=1)
 
 
 def test_what_a_dla_cannot_run_stays_on_the_gpu_and_is_named() -> None:
@@ -78,6 +70,7 @@ def test_what_a_dla_cannot_run_stays_on_the_gpu_and_is_named() -> None:
     compiled = build(fake, dla_core=1, max_batch=1)
     assert compiled.notes == ("DLA core 1 runs 2 of 3 layers; on the GPU stay softmax",)
     assert fake.settings.told["GPU_FALLBACK"] is True
+    assert (fake.settings.default_device_type, fake.settings.DLA_core) == ("DLA", 1)
 
 
 def test_a_profile_that_does_not_fit_is_refused_before_anything_is_compiled() -> None:

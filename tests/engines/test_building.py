@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mmedge.bundle import Bundle
 from mmedge.engines import building
 from mmedge.engines.audit import read_promise
 from mmedge.engines.building import build_engines, choose_plan_for_engines
+from mmedge.engines.cache import EngineCache
 from mmedge.engines.config import BuildConfig
 from mmedge.engines.graph import PlanGraph
 from mmedge.errors import ConfigError, IncompatibleError, ProofError
@@ -132,6 +134,73 @@ def test_another_batch_is_another_engine(
     build_engines(demo, BuildConfig(max_batch=32), cache=cache_in(tmp_path), say=said.append)
     assert fake.builds == 8
     assert said[0] == "camera: its profile is another"
+
+
+CHANGES: dict[str, Any] = {
+    "plan": "half",
+    "max_batch": 2,
+    "workspace_bytes": 2**28,
+    "dla_core": 0,
+    "rtx": True,
+}
+AHEAD_OF_TIME = {"ahead_of_time", "out"}  # nothing of it is kept in the cache
+
+
+def test_every_option_is_among_those_that_are_tried() -> None:
+    assert {each.name for each in fields(BuildConfig)} == CHANGES.keys() | AHEAD_OF_TIME
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_an_option_that_is_another_has_every_engine_built_anew(
+    monkeypatch: pytest.MonkeyPatch, demo: Bundle, tmp_path: Path, field: str
+) -> None:
+    fake = FakeTensorRT(layers=listed(demo, "Float"), dla_cores=1)
+    monkeypatch.setattr(building, "installed_toolkit", lambda: "tensorrt")
+    toolkit = toolkit_of(fake)
+    monkeypatch.setattr(building, "open_toolkit", lambda name: replace(toolkit, name=name))
+    fp32 = demo.manifest.plans["fp32"]
+    manifest = demo.manifest.model_copy(
+        update={"plans": {"fp32": fp32, "half": plan_of(fp32, "fp16", "any")}}
+    )
+    bundle = Bundle.in_memory(manifest, demo.files)
+    usual = BuildConfig(plan="fp32", max_batch=1)
+    build_engines(bundle, usual, cache=cache_in(tmp_path))
+    before = fake.builds
+    changed = replace(usual, **{field: CHANGES[field]})
+    again = build_engines(bundle, changed, cache=cache_in(tmp_path))
+    # The head is never for a DLA, and has room for the rows of an explained answer anyway.
+    kept = ["fusion"] if field in ("dla_core", "max_batch") else []
+    assert [each.graph for each in again.engines if each.kept] == kept
+    assert fake.builds - before == 4 - len(kept)
+
+
+def test_two_modalities_of_the_same_file_are_compiled_once(
+    monkeypatch: pytest.MonkeyPatch, demo: Bundle, tmp_path: Path
+) -> None:
+    fake = using(monkeypatch, FakeTensorRT(layers=listed(demo, "Float")))
+    graphs = demo.manifest.plans["fp32"].graphs
+    twice = demo.manifest.plans["fp32"].model_copy(
+        update={"graphs": {"camera": graphs["camera"], "hint": graphs["camera"]}}
+    )
+    specs = demo.manifest.graphs | {"hint": demo.manifest.graphs["camera"]}
+    manifest = demo.manifest.model_copy(update={"plans": {"fp32": twice}, "graphs": specs})
+    bundle = Bundle.in_memory(manifest, demo.files)
+    report = build_engines(bundle, BuildConfig(), cache=cache_in(tmp_path))
+    assert [(each.graph, each.kept) for each in report.engines] == [
+        ("camera", False), ("hint", True),
+    ]  # fmt: skip
+    assert fake.builds == 1
+
+
+def test_a_bundle_larger_than_the_users_cache_may_be_keeps_all_its_engines(
+    monkeypatch: pytest.MonkeyPatch, demo: Bundle, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MMEDGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(building, "EngineCache", partial(EngineCache, limit_bytes=10))
+    using(monkeypatch, FakeTensorRT(layers=listed(demo, "Float")))
+    build_engines(demo, BuildConfig())
+    assert len(EngineCache().entries()) == 4
 
 
 def test_what_was_built_before_ctrl_c_is_kept(

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmedge.engines.cache import EngineCache, default_folder
-from mmedge.engines.request import EngineRequest
+from mmedge.engines.request import BUILDER, EngineRequest
 from mmedge.engines.stored import Built
 from mmedge.errors import ConfigError, IncompatibleError, ResourceError
 from tests.engines.requests import BUILT, PLACE, REQUEST, cache_in, request
@@ -231,6 +231,7 @@ class TestFinding:
             {"gpu": "Thor"},
             {"capability": (11, 0)},
             {"driver": "1"},
+            {"driver": "1", "uuid": "GPU-1"},
             {"toolkit": "tensorrt_rtx"},
         ],
     )
@@ -240,6 +241,16 @@ class TestFinding:
         spy.ask()
         with pytest.raises(IncompatibleError, match="the one that is kept was built for Orin"):
             self.find(spy, **change)
+
+    def test_the_same_disk_in_another_device_of_this_kind_has_none(self, spy: Spy) -> None:
+        spy.ask()
+        with pytest.raises(IncompatibleError, match="was built for another device of this kind"):
+            self.find(spy, uuid="GPU-1")
+
+    def test_what_another_builder_of_ours_has_built_is_not_given(self, spy: Spy) -> None:
+        spy.ask(request(builder=BUILDER - 1))
+        with pytest.raises(IncompatibleError, match="was built by another version of mmedge"):
+            self.find(spy)
 
     def test_another_graph_whose_hash_begins_the_same_is_not_given(self, spy: Spy) -> None:
         spy.ask()
@@ -294,8 +305,8 @@ class TestBounds:
         self, tmp_path: Path
     ) -> None:
         cache = cache_in(tmp_path, limit_bytes=10)
-        for graph in ("camera", "mic", "fusion"):
-            cache.engine(request(graph=graph), lambda: BUILT)
+        for digit in "123":
+            cache.engine(request(model_sha256=digit * 64), lambda: BUILT)
         assert len(cache.entries()) == 3
 
     def test_what_cannot_be_trusted_and_drafts_go_when_the_next_is_built(self, spy: Spy) -> None:

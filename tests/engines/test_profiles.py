@@ -79,7 +79,6 @@ def test_a_profile_that_fits_is_taken() -> None:
         ({"max_batch": 0}, "max_batch=0"),
         ({"workspace_bytes": 1}, "at least 1 MiB"),
         ({"rtx": True, "dla_core": 0, "max_batch": 1}, "have no DLA: leave out rtx"),
-        ({"version_compatible": True, "ahead_of_time": "sm86", "out": "x"}, "for one version"),
         ({"dla_core": 0}, "give max_batch=1"),
         ({"dla_core": -1, "max_batch": 1}, "dla_core=-1"),
         ({"ahead_of_time": "sm87"}, "A Jetson builds its own engines"),

@@ -11,24 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmedge.engines.driver import Driver, Gpu
-from mmedge.engines.request import EngineRequest, Place
+from mmedge.engines.request import BUILDER, EngineRequest, Place
 from mmedge.engines.toolkit import Toolkit
 from tests.engines.requests import REQUEST, request
 
 CHANGES: list[dict[str, Any]] = [
-    {"graph": "mic"},
     {"model_sha256": "ab" * 31 + "ac"},
     {"plan": "fp16"},
     {"profile": {"frames": [[1, 8, 8, 3], [1, 8, 8, 3], [9, 8, 8, 3]]}},
     {"profile": {"images": REQUEST.profile["frames"]}},
-    {"flags": {"workspace_bytes": 0, "version_compatible": False}},
-    {"flags": {"workspace_bytes": None, "version_compatible": True}},
+    {"flags": {"workspace_bytes": 0, "dla_core": None}},
+    {"flags": {"workspace_bytes": None, "dla_core": 0}},
     {"flags": {"workspace_bytes": None}},
     {"toolkit": "tensorrt_rtx"},
     {"version": "10.3.0.1"},
     {"gpu": "Orin Nano"},
     {"capability": (8, 6)},
+    {"uuid": "GPU-1"},
     {"driver": "540.4.0, CUDA 12.8"},
+    {"builder": BUILDER + 1},
 ]
 
 names = st.text(max_size=4)
@@ -39,6 +40,7 @@ places = st.builds(
     version=names,
     gpu=names,
     capability=st.tuples(st.integers(0, 9), st.integers(0, 9)),
+    uuid=names,
     driver=names,
 )
 requests = st.builds(
@@ -49,6 +51,7 @@ requests = st.builds(
     profile=st.dictionaries(names, st.lists(sizes, min_size=3, max_size=3), max_size=2),
     flags=st.dictionaries(names, st.none() | st.booleans() | st.integers(0, 2) | names, max_size=2),
     place=places,
+    builder=st.integers(1, 2),
 )
 
 
@@ -64,12 +67,18 @@ def test_the_same_is_the_same_in_whatever_order_it_is_said() -> None:
 
 
 @given(requests, requests)
-def test_two_requests_share_a_key_only_if_they_are_equal(
+def test_two_requests_share_a_key_only_if_they_are_equal_but_for_the_graph_s_name(
     one: EngineRequest, other: EngineRequest
 ) -> None:
     # Not by ==: to Python True is 1, and to a builder it is another flag.
-    same = json.dumps(one.to_json(), sort_keys=True) == json.dumps(other.to_json(), sort_keys=True)
+    told, others = one.to_json(), {**other.to_json(), "graph": one.graph}
+    same = json.dumps(told, sort_keys=True) == json.dumps(others, sort_keys=True)
     assert (one.key == other.key) == same
+
+
+def test_two_modalities_with_the_same_file_have_one_engine() -> None:
+    assert request(graph="mic").key == REQUEST.key
+    assert request(graph="mic").replaces(REQUEST)
 
 
 @given(requests)
@@ -86,11 +95,13 @@ def test_a_request_comes_back_from_json_as_it_was(one: EngineRequest) -> None:
         ({"driver": "560"}, True),
         ({"flags": {}}, True),
         ({"profile": {}}, True),
+        ({"builder": BUILDER + 1}, True),
         ({"model_sha256": "00" * 32}, False),
         ({"plan": "fp16"}, False),
         ({"toolkit": "tensorrt_rtx"}, False),
         ({"gpu": "RTX 4090"}, False),
         ({"capability": (8, 9)}, False),
+        ({"uuid": "GPU-1"}, False),
     ],
 )
 def test_an_update_replaces_an_engine_and_another_graph_plan_or_gpu_does_not(
@@ -103,6 +114,7 @@ def test_what_differs_is_said() -> None:
     assert request(version="10.7.0").differences(REQUEST) == "version is 10.7.0, and was 10.3.0"
     both = request(driver="560", flags={}).differences(REQUEST)
     assert both == "driver is 560, and was 540.4.0, CUDA 12.6; its flags are another"
+    assert request(builder=BUILDER + 1).differences(REQUEST) == "its builder is another"
 
 
 def test_a_place_is_told_in_one_line() -> None:

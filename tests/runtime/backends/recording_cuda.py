@@ -214,7 +214,6 @@ class _Part:
 class _Runtime(_Part):
     def __init__(self, trt: RecordingTensorRT) -> None:
         super().__init__(trt, "runtime")
-        self.engine_host_code_allowed = False
         self.DLA_core = -1
 
     def deserialize_cuda_engine(self, engine: bytes) -> _Engine | None:

@@ -38,7 +38,7 @@ def test_tensorrts_stand_ins_have_no_names_of_their_own(stand_in: type, real: st
 
 def test_what_the_backend_sets_on_a_runtime_is_there() -> None:
     trt = pytest.importorskip("tensorrt_rtx")
-    assert {"engine_host_code_allowed", "DLA_core"} <= set(dir(trt.Runtime))
+    assert "DLA_core" in dir(trt.Runtime)
 
 
 @pytest.mark.parametrize("name", sorted(stand_ins.DATA_TYPES.values()))

@@ -58,8 +58,6 @@ class Runner(Closing):
         self._stream: Any = None
         self._listener = listener_of(trt)
         runtime = self._made(trt.Runtime, self._listener)
-        # It is this device's own: version-compatible engines bring code for the CPU, too.
-        runtime.engine_host_code_allowed = True
         if dla_core is not None:
             runtime.DLA_core = dla_core
         cuda_engine = self._made(runtime.deserialize_cuda_engine, engine)
