@@ -21,19 +21,18 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmedge._closing import Closing
 from mmedge._optional import require
 from mmedge.engines.driver import probe
-from mmedge.errors import ArtefactError, IncompatibleError
+from mmedge.errors import IncompatibleError
 from mmedge.runtime.backends import Arrays
 from mmedge.runtime.backends.onnxruntime_session import (
-    OnnxRuntimeSession,
     cannot_load,
     make_options,
     reason_of,
+    spec_of,
 )
-from mmedge.runtime.backends.signature import check_feeds, check_results, fits, wanted_of
-from mmedge.runtime.backends.tables import check_indices, tables_of
+from mmedge.runtime.backends.opened import Opened
+from mmedge.runtime.backends.tables import tables_of
 from mmedge.specs import GraphSpec
 
 __all__ = ["ROWS", "OnnxRuntimeCuda", "OnnxRuntimeTensorRT"]
@@ -48,7 +47,7 @@ _LIBRARIES = {_CUDA: "onnxruntime_providers_cuda", _TENSORRT: "onnxruntime_provi
 _CUDA_OPTIONS = {"use_tf32": "0"}  # it rounds factors to 10 bits: no float32
 
 
-class OnnxRuntimeCuda(Closing):
+class OnnxRuntimeCuda(Opened):
     """Two sessions of ONNX Runtime's CUDA provider. The CPU's threads are none of its business."""
 
     kind: Literal["cpu", "gpu"] = "gpu"
@@ -74,11 +73,8 @@ class OnnxRuntimeCuda(Closing):
                 "'mmedge[gpu]'; on a Jetson, NVIDIA's own."
             )
         _prepare(ort)
-        self._what = what
-        self._spec, batches = _read(ort, model, what)
-        self._wanted = wanted_of(self._spec)
-        self._names = [each.name for each in self._spec.outputs]
-        self._tables = tables_of(model)
+        spec, batches = _read(ort, model, what)
+        super().__init__(what, spec, tables_of(model))  # a GPU would read zeros beyond a table
         self._sessions: dict[int, Any] = {}
         for rows in (1, ROWS):
             options = make_options(ort, threads=threads, spin=spin, simulate=simulate)
@@ -87,43 +83,21 @@ class OnnxRuntimeCuda(Closing):
                 options.add_free_dimension_override_by_name(batch, rows)
             self._sessions[rows] = self._open(ort, model, options)
 
-    @property
-    def spec(self) -> GraphSpec:
-        """Inputs and outputs of the graph."""
-        return self._spec
-
-    def run(self, feeds: Arrays) -> dict[str, Array]:
-        """Run any batch, in pieces.
-
-        Raises:
-            ConfigError: an input is missing, unknown, or of another type or shape.
-            ArtefactError: the graph fails on inputs that fit its signature.
-        """
-        if not self._sessions:
-            raise RuntimeError(f"{self._what} was closed; open it again to run it")
-        if not fits(feeds, self._wanted):
-            check_feeds(self._what, self._spec, feeds)
-        batch = len(next(iter(feeds.values())))
+    def _run(self, feeds: Arrays, batch: int) -> dict[str, Array]:
         rows = 1 if batch == 1 else ROWS
         try:
-            check_indices(self._tables, feeds)  # a GPU would read zeros beyond a table
             pieces = [
                 self._sessions[rows].run(self._names, _piece(feeds, begin, rows))
                 for begin in range(0, batch, rows)
             ]
         except Exception as exc:  # its exceptions have no common base but this
-            raise ArtefactError(
-                f"{self._what} fails on a batch of {batch}: {reason_of(exc)}. Export it again."
-            ) from exc
-        outputs = {
+            raise self._failed(batch, reason_of(exc)) from exc
+        return {
             name: parts[0] if batch == rows else np.concatenate(parts)[:batch]
             for name, parts in zip(self._names, zip(*pieces, strict=True), strict=True)
         }
-        check_results(self._what, self._spec, outputs, batch)
-        return outputs
 
-    def close(self) -> None:
-        """Give the sessions' memory back."""
+    def _release(self) -> None:
         self._sessions = {}
 
     def _open(self, ort: Any, model: bytes, options: Any) -> Any:
@@ -190,8 +164,7 @@ def _read(ort: Any, model: bytes, what: str) -> tuple[GraphSpec, set[str]]:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as exc:  # its exceptions have no common base but this
         raise cannot_load(what, ort.__version__, exc) from exc
-    with OnnxRuntimeSession(session, what) as read:
-        return read.spec, {str(each.shape[0]) for each in session.get_inputs()}
+    return spec_of(session, what), {str(each.shape[0]) for each in session.get_inputs()}
 
 
 def _missing_library(ort: Any, provider: str) -> str:

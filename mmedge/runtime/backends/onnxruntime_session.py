@@ -1,26 +1,14 @@
-"""What a session of ONNX Runtime does, whichever of its providers computes."""
+"""Sessions of ONNX Runtime, whichever of its providers computes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mmedge._closing import Closing
 from mmedge.errors import ArtefactError, IncompatibleError
-from mmedge.runtime.backends import Arrays
-from mmedge.runtime.backends.signature import (
-    check_feeds,
-    check_results,
-    fits,
-    graph_spec,
-    tensor_spec,
-    wanted_of,
-)
+from mmedge.runtime.backends.signature import graph_spec, tensor_spec
 from mmedge.specs import DType, GraphSpec, TensorSpec
 
-__all__ = ["OnnxRuntimeSession", "cannot_load", "make_options", "reason_of"]
+__all__ = ["cannot_load", "make_options", "reason_of", "spec_of"]
 
 _DTYPES: dict[str, DType] = {
     "tensor(float)": "float32",
@@ -50,64 +38,17 @@ def make_options(ort: Any, *, threads: int | None, spin: bool, simulate: bool) -
     return options
 
 
-class OnnxRuntimeSession(Closing):
-    """One session.
-
-    Args:
-        session: of ONNX Runtime's.
-        what: the graph, for error messages.
+def spec_of(session: Any, what: str) -> GraphSpec:
+    """Read the inputs and outputs of a session's graph.
 
     Raises:
-        ArtefactError: no bundle holds a graph with such inputs and outputs.
+        ArtefactError: no bundle holds a graph with such ones.
     """
-
-    def __init__(self, session: Any, what: str) -> None:
-        # It keeps the file's bytes for a retry with other providers, of which there are none.
-        session.disable_fallback()
-        vars(session).pop("_model_bytes", None)
-        self._session: Any = session
-        self._what = what
-        self._spec = graph_spec(
-            what,
-            (_spec(arg, what) for arg in session.get_inputs()),
-            (_spec(arg, what) for arg in session.get_outputs()),
-        )
-        self._names = [spec.name for spec in self._spec.outputs]
-        self._wanted = wanted_of(self._spec)
-
-    @property
-    def spec(self) -> GraphSpec:
-        """Inputs and outputs of the graph."""
-        return self._spec
-
-    def run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
-        """Run once, with any batch.
-
-        Raises:
-            ConfigError: an input is missing, unknown, or of another type or shape.
-            ArtefactError: the graph fails on inputs that fit its signature.
-        """
-        self._check(feeds)
-        batch = len(next(iter(feeds.values())))
-        try:
-            arrays = self._session.run(self._names, feeds)
-        except Exception as exc:  # its exceptions have no common base but this
-            raise ArtefactError(
-                f"{self._what} fails on a batch of {batch}: {reason_of(exc)}. Export it again."
-            ) from exc
-        outputs = dict(zip(self._names, arrays, strict=True))
-        check_results(self._what, self._spec, outputs, batch)
-        return outputs
-
-    def close(self) -> None:
-        """Give the session's memory back."""
-        self._session = None
-
-    def _check(self, feeds: Arrays) -> None:
-        if self._session is None:
-            raise RuntimeError(f"{self._what} was closed; open it again to run it")
-        if not fits(feeds, self._wanted):
-            check_feeds(self._what, self._spec, feeds)
+    return graph_spec(
+        what,
+        (_spec(arg, what) for arg in session.get_inputs()),
+        (_spec(arg, what) for arg in session.get_outputs()),
+    )
 
 
 def _spec(arg: Any, what: str) -> TensorSpec:

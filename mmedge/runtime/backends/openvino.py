@@ -13,20 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmedge._closing import Closing
 from mmedge._optional import require
-from mmedge.errors import ArtefactError, IncompatibleError
+from mmedge.errors import IncompatibleError
 from mmedge.runtime.backends import Arrays
-from mmedge.runtime.backends.signature import (
-    check_feeds,
-    check_results,
-    fits,
-    graph_spec,
-    tensor_spec,
-    wanted_of,
-)
-from mmedge.runtime.backends.tables import check_indices, tables_of
-from mmedge.specs import DType, GraphSpec, TensorSpec
+from mmedge.runtime.backends.opened import Opened
+from mmedge.runtime.backends.signature import graph_spec, tensor_spec
+from mmedge.runtime.backends.tables import tables_of
+from mmedge.specs import DType, TensorSpec
 
 __all__ = ["OpenVino"]
 
@@ -50,7 +43,7 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-class OpenVino(Closing):
+class OpenVino(Opened):
     """One compiled model of OpenVINO's CPU plugin, and its one request.
 
     Its threads never wait busily, whatever ``spin`` says.
@@ -88,48 +81,23 @@ class OpenVino(Closing):
                 f"OpenVINO {ov.__version__} computes {what} in {precision} though f32 was asked "
                 "for. Take --backend cpu."
             )
-        self._what = what
-        self._spec = graph_spec(
+        spec = graph_spec(
             what,
             (_spec(node, what) for node in graph.get_parameters()),
             (_spec(node, what) for node in graph.get_results()),
         )
-        self._tables = tables_of(model)
-        self._names = [spec.name for spec in self._spec.outputs]
-        self._wanted = wanted_of(self._spec)
+        super().__init__(what, spec, tables_of(model))
         self._request: Any = compiled.create_infer_request()
 
-    @property
-    def spec(self) -> GraphSpec:
-        """Inputs and outputs of the graph."""
-        return self._spec
-
-    def run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
-        """Run once, with any batch.
-
-        Raises:
-            ConfigError: an input is missing, unknown, or of another type or shape.
-            ArtefactError: the graph fails on inputs that fit its signature.
-        """
-        if self._request is None:
-            raise RuntimeError(f"{self._what} was closed; open it again to run it")
-        if not fits(feeds, self._wanted):
-            check_feeds(self._what, self._spec, feeds)
-        batch = len(next(iter(feeds.values())))
+    def _run(self, feeds: Arrays, batch: int) -> dict[str, NDArray[np.generic]]:
         try:
-            check_indices(self._tables, feeds)
             given = [np.ascontiguousarray(feeds[name]) for name in self._wanted]
             results = self._request.infer(given, share_inputs=True)
         except (RuntimeError, ValueError) as exc:
-            raise ArtefactError(
-                f"{self._what} fails on a batch of {batch}: {_reason(exc)}. Export it again."
-            ) from exc
-        outputs = dict(zip(self._names, results.values(), strict=True))
-        check_results(self._what, self._spec, outputs, batch)
-        return outputs
+            raise self._failed(batch, _reason(exc)) from exc
+        return dict(zip(self._names, results.values(), strict=True))
 
-    def close(self) -> None:
-        """Give the model's memory back."""
+    def _release(self) -> None:
         self._request = None
 
 

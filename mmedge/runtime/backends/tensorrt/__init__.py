@@ -13,22 +13,20 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmedge._closing import Closing
 from mmedge.engines.cache import EngineCache
 from mmedge.engines.request import Place
 from mmedge.engines.toolkit import ToolkitName, open_toolkit
-from mmedge.errors import ArtefactError, IncompatibleError
+from mmedge.errors import IncompatibleError
 from mmedge.runtime.backends import Arrays
-from mmedge.runtime.backends.signature import check_feeds, fits, wanted_of
-from mmedge.runtime.backends.tables import check_indices, tables_of
+from mmedge.runtime.backends.opened import Opened
+from mmedge.runtime.backends.tables import tables_of
 from mmedge.runtime.backends.tensorrt.cuda import open_cuda
 from mmedge.runtime.backends.tensorrt.running import Runner
-from mmedge.specs import GraphSpec
 
 __all__ = ["TensorRT", "TensorRTRtx"]
 
 
-class TensorRT(Closing):
+class TensorRT(Opened):
     """One engine, with a stream of its own. The CPU's threads are none of its business."""
 
     kind: Literal["cpu", "gpu"] = "gpu"
@@ -51,51 +49,21 @@ class TensorRT(Closing):
         cuda = open_cuda(toolkit)
         place = Place.of(toolkit)
         request, built = EngineCache().find(hashlib.sha256(model).hexdigest(), place, what=what)
-        self._what = what
-        self._runner: Runner | None = Runner(
+        tables = tables_of(model)  # a GPU would read zeros beyond one
+        self._runner = Runner(
             built.engine,
             trt=toolkit.trt,
             cuda=cuda,
             what=what,
             dla_core=request.flags.get("dla_core"),
         )
-        self._spec = self._runner.spec
-        self._tables = tables_of(model)
-        self._wanted = wanted_of(self._spec)
+        super().__init__(what, self._runner.spec, tables)
 
-    @property
-    def spec(self) -> GraphSpec:
-        """Inputs and outputs of the graph."""
-        return self._spec
-
-    def run(self, feeds: Arrays) -> dict[str, NDArray[np.generic]]:
-        """Run once, with any batch.
-
-        Raises:
-            ConfigError: an input is missing, unknown, or of another type or shape.
-            ArtefactError: an index lies beyond its table, or the engine gives other shapes than
-                it declares.
-            IncompatibleError: CUDA or TensorRT fails.
-            ResourceError: the GPU's memory does not suffice.
-        """
-        if self._runner is None:
-            raise RuntimeError(f"{self._what} was closed; open it again to run it")
-        if not fits(feeds, self._wanted):
-            check_feeds(self._what, self._spec, feeds)
-        try:
-            check_indices(self._tables, feeds)
-        except ValueError as exc:  # a GPU would read zeros there
-            batch = len(next(iter(feeds.values())))
-            raise ArtefactError(
-                f"{self._what} fails on a batch of {batch}: {exc}. Export it again."
-            ) from exc
+    def _run(self, feeds: Arrays, batch: int) -> dict[str, NDArray[np.generic]]:
         return self._runner.run(feeds)
 
-    def close(self) -> None:
-        """Give the engine's memory on the GPU back."""
-        if self._runner is not None:
-            self._runner.close()
-            self._runner = None
+    def _release(self) -> None:
+        self._runner.close()
 
 
 class TensorRTRtx(TensorRT):
