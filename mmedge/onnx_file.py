@@ -20,7 +20,8 @@ __all__ = ["check_onnx", "fields_of", "varint"]
 _FIELDS = {
     "model": {1: "ir_version", 7: "graph", 8: "opset", 25: "function"},
     "opset": {2: "opset_version"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "graph": {1: "node", 5: "tensor", 11: "end", 12: "end", 15: "sparse"},
+    "end": {1: "name"},
     "node": {4: "operator", 5: "attribute", 7: "domain"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
@@ -34,7 +35,8 @@ def check_onnx(model: bytes, what: str) -> None:
 
     Raises:
         ArtefactError: not protobuf, an IR or opset newer than a bundle's, an operator that
-            is not allowed, functions, or weights in another file.
+            is not allowed, functions, weights in another file, or an input or output whose name
+            is no text.
     """
     view = memoryview(model)
     if not view:
@@ -56,6 +58,10 @@ def _complaint(thing: str, content: bytes, value: int) -> str:
         "operator": (name not in ALLOWED, f"uses the operator {name!r}, which no bundle holds"),
         "domain": (name not in ("", "ai.onnx"), f"uses operators of the domain {name!r}"),
         "external": (True, "keeps weights in another file; a bundle's graphs hold their own"),
+        "name": (
+            content.decode(errors="ignore").encode() != content,
+            f"has an input or output whose name is no text (UTF-8): {name!r}",
+        ),
         "function": (True, "defines functions, which no bundle holds"),
     }
     refused, words = found[thing]

@@ -69,6 +69,20 @@ def test_operators_of_another_domain_are_refused() -> None:
         check_onnx(adding([], [node]), "graph")
 
 
+@pytest.mark.parametrize("end", ["größe", "y"])
+def test_an_input_or_output_whose_name_is_no_text_is_refused(end: str) -> None:
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in ("größe", "y"))
+    graph = helper.make_graph([helper.make_node("Neg", ["größe"], ["y"])], "g", [x], [y])
+    opset = helper.make_opsetid("", 20)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=10).SerializeToString()
+    check_onnx(model, "graph")
+    name = end.encode()
+    field = b"\x0a" + bytes([len(name)])
+    spoiled = model.replace(field + name, field + b"\xff" * len(name))
+    with pytest.raises(ArtefactError, match=r"whose name is no text \(UTF-8\): 'ÿ"):
+        check_onnx(spoiled, "graph")
+
+
 @pytest.mark.parametrize(
     ("ir", "opset", "words"), [(11, 20, "IR version 11"), (10, 21, "opset 21")]
 )

@@ -20,6 +20,7 @@ __all__ = ["Table", "check_indices", "tables_of"]
 
 # What an index, or a table, passes as it is, as far as indices are concerned: by its first input.
 _PASSED = frozenset({"Cast", "DequantizeLinear", "Identity", "QuantizeLinear"})
+_READING = frozenset({"Gather", "GatherElements"})
 _RESHAPED = frozenset({"Reshape", "Squeeze", "Unsqueeze"})
 _INTEGERS: dict[int, np.dtype[Any]] = {
     6: np.dtype("<i4"),
@@ -35,11 +36,13 @@ class Table:
         index: the input; empty where the graph holds the indices itself.
         rows: how many the table has.
         held: smallest and largest index that the graph holds itself.
+        column: of the input's last axis, where others are for other tables.
     """
 
     index: str
     rows: int
     held: tuple[int, int] = (0, 0)
+    column: int | None = None
 
 
 @dataclass(slots=True)
@@ -47,7 +50,7 @@ class _Node:
     kind: str = ""
     inputs: list[str] = field(default_factory=list)
     output: str = ""
-    axis: int = 0
+    axis: int = 0  # or batch_dims, after which the axes of GatherND begin
     value: memoryview | None = None
 
 
@@ -70,24 +73,14 @@ class _Graph:
 def tables_of(model: bytes) -> tuple[Table, ...]:
     """Find the tables of a graph whose indices are constant, or come from an input.
 
-    Indices that are computed otherwise, and tables inside of ``If``, are not followed.
+    Indices that are computed otherwise are not followed, nor are those that are brought into
+    another shape before GatherND reads by several of them at once.
 
     Args:
         model: an ONNX file that `mmedge.onnx_file.check_onnx` has found to be one.
     """
     graph = _read(memoryview(model))
-    found = []
-    for node in graph.nodes.values():
-        if node.kind != "Gather" or len(node.inputs) != 2:
-            continue
-        rows = _rows(graph, node)
-        index = graph.origin(node.inputs[1], _PASSED | _RESHAPED)
-        if rows is None:
-            continue
-        if index in graph.inputs and index not in graph.tensors:
-            found.append(Table(index, rows))
-        elif (held := _held(graph.tensors.get(index))) is not None:
-            found.append(Table("", rows, held))
+    found = (each for node in graph.nodes.values() for each in _reads(graph, node))
     return tuple(dict.fromkeys(found))
 
 
@@ -99,7 +92,9 @@ def check_indices(tables: Sequence[Table], feeds: Arrays) -> None:
     """
     for table in tables:
         if table.index:
-            low, high = int(feeds[table.index].min()), int(feeds[table.index].max())
+            given = feeds[table.index]
+            given = given if table.column is None else given[..., table.column]
+            low, high = int(given.min()), int(given.max())
         else:
             low, high = table.held
         if low < -table.rows or high >= table.rows:
@@ -108,22 +103,35 @@ def check_indices(tables: Sequence[Table], feeds: Arrays) -> None:
             raise ValueError(f"{what} has the index {beyond} into a table of {table.rows} rows")
 
 
-def _rows(graph: _Graph, node: _Node) -> int | None:
-    """Give the length of the axis that a Gather reads along; ``None`` if it may vary."""
-    data = graph.origin(node.inputs[0], _PASSED)
-    if data in graph.tensors:
-        shape = [value for tag, _, _, value in fields_of(graph.tensors[data]) if tag == 1]
-    elif data in graph.inputs:
-        dims = [dim for each in _under(graph.inputs[data], 2, 1, 2) for dim in _under(each, 1)]
-        shape = [_number(dim, 1) for dim in dims]
-    else:
-        return None
-    fits = -len(shape) <= node.axis < len(shape)
-    return (shape[node.axis] or None) if fits else None
+def _reads(graph: _Graph, node: _Node) -> Iterator[Table]:
+    """Give what a node reads at indices that can be followed: one table for each column of them."""
+    if len(node.inputs) != 2 or node.kind not in (*_READING, "GatherND"):
+        return
+    columns = node.kind == "GatherND"
+    index = graph.origin(node.inputs[1], _PASSED if columns else _PASSED | _RESHAPED)
+    shape = _shape(graph, graph.origin(node.inputs[0], _PASSED))
+    width = [0, *_shape(graph, index)][-1] if columns else 1
+    for column, rows in enumerate(shape[node.axis :][:width]):
+        if not rows:  # it may vary
+            continue
+        if index in graph.inputs and index not in graph.tensors:
+            yield Table(index, rows, column=column if columns else None)
+        elif (held := _held(graph.tensors.get(index), column, width)) is not None:
+            yield Table("", rows, held)
 
 
-def _held(tensor: memoryview | None) -> tuple[int, int] | None:
-    """Give the smallest and the largest of a constant's integers; ``None`` if it has none."""
+def _shape(graph: _Graph, name: str) -> list[int]:
+    """Give the sizes of what is held or comes in, 0 where one may vary; of other values none."""
+    if name in graph.tensors:
+        return [size for each in _under(graph.tensors[name], 1) for size in _packed(each)]
+    if name in graph.inputs:
+        dims = (dim for each in _under(graph.inputs[name], 2, 1, 2) for dim in _under(each, 1))
+        return [_number(dim, 1) for dim in dims]
+    return []
+
+
+def _held(tensor: memoryview | None, column: int, width: int) -> tuple[int, int] | None:
+    """Give a column's smallest and largest of a constant's integers; ``None`` if it has none."""
     if tensor is None or _number(tensor, 2) not in _INTEGERS:
         return None
     raw = b"".join(bytes(each) for each in _under(tensor, 9))
@@ -134,6 +142,7 @@ def _held(tensor: memoryview | None) -> tuple[int, int] | None:
             number for tag in (5, 7) for each in _under(tensor, tag) for number in _packed(each)
         ]
         values = np.array(listed, np.int64)
+    values = values[column::width]
     return (int(values.min()), int(values.max())) if values.size else None
 
 
@@ -158,10 +167,10 @@ def _node(part: memoryview) -> _Node:
     node = _Node(kind=_text(part, 4), output=_text(part, 2))
     for tag, first, last, _ in fields_of(part):
         if tag == 1:
-            node.inputs.append(bytes(part[first:last]).decode())
+            node.inputs.append(_name(part[first:last]))
         elif tag == 5:
             attribute = part[first:last]
-            if _text(attribute, 1) == "axis":
+            if _text(attribute, 1) in ("axis", "batch_dims"):
                 node.axis = _signed(_number(attribute, 3))
             elif _text(attribute, 1) == "value":
                 node.value = next(iter(_under(attribute, 5)), None)
@@ -180,7 +189,12 @@ def _under(view: memoryview, *path: int) -> Iterator[memoryview]:
 
 
 def _text(view: memoryview, field_number: int) -> str:
-    return next((bytes(each).decode() for each in _under(view, field_number)), "")
+    return next((_name(each) for each in _under(view, field_number)), "")
+
+
+def _name(view: memoryview) -> str:
+    """Read a name, which inside of a graph need not be text."""
+    return bytes(view).decode(errors="surrogateescape")
 
 
 def _number(view: memoryview, field_number: int) -> int:

@@ -235,6 +235,17 @@ class TestContract:
         with pytest.raises(ArtefactError, match=words):
             open_backend(name, model, what="graph 'ant'")
 
+    def test_names_inside_need_not_be_text(self, name: str) -> None:
+        model = encoder_graph().replace(b"front_end", b"\xff" * 9)
+        with open_backend(name, model, what="graph 'ant'") as backend:
+            assert backend.run({"samples": np.float32([[1, 2]])})["embedding"].tolist() == [[3, 5]]
+
+    @pytest.mark.parametrize("end", ["samples", "embedding"])
+    def test_names_of_inputs_and_outputs_must_be_text(self, name: str, end: str) -> None:
+        model = encoder_graph().replace(end.encode(), b"\xff" * len(end))
+        with pytest.raises(ArtefactError, match="graph 'ant' has an input or output whose name is"):
+            open_backend(name, model, what="graph 'ant'")
+
     def test_an_index_beyond_its_table_is_the_artefacts_fault(self, name: str) -> None:
         # A token's that the model has no embedding for; zeros would go on as if they were one.
         nodes = [
@@ -257,6 +268,24 @@ class TestContract:
                 with pytest.raises(ArtefactError, match="graph 'ant' fails on a batch of 3"):
                     backend.run({"ids": np.int64([[0, 0], [0, beyond], [0, 0]])})
             assert backend.run({"ids": np.int64([[0, 3]])})["y"].tolist() == [[[10], [13]]]
+
+    @pytest.mark.parametrize(
+        ("kind", "shape", "expected"),
+        [("GatherElements", ["batch", 2], [[10, 21]] * 2), ("GatherND", ["batch"], [20, 20])],
+    )
+    def test_so_is_one_beyond_what_is_read_otherwise(
+        self, name: str, kind: str, shape: list[str | int], expected: list[Any]
+    ) -> None:
+        nodes = [helper.make_node(kind, ["table", "ids"], ["y"])]
+        table = {"table": np.int64([[10, 20], [11, 21]])}
+        model = onnx_model(
+            nodes, {"ids": ["batch", 2]}, {"y": shape}, table, element=TensorProto.INT64
+        )
+        with open_backend(name, model, what="graph 'ant'") as backend:
+            assert backend.run({"ids": np.int64([[0, 1]] * 2)})["y"].tolist() == expected
+            for beyond in (2, -3):
+                with pytest.raises(ArtefactError, match="graph 'ant' fails on a batch of 2"):
+                    backend.run({"ids": np.int64([[0, 0], [0, beyond]])})
 
     def test_a_graph_that_fails_on_fitting_inputs_is_the_artefacts_fault(self, name: str) -> None:
         # The hundredth column is only missed when it runs.

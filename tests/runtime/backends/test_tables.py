@@ -59,6 +59,40 @@ def test_a_table_in_integers_is_one_too() -> None:
     assert tables(nodes, **low) == (Table("ids", 9),)
 
 
+def test_a_table_may_be_read_element_by_element() -> None:
+    def elements(table: str, index: str, axis: int) -> Any:
+        return helper.make_node("GatherElements", [table, index], ["y"], axis=axis)
+
+    assert tables([elements("t", "ids", 0)], t=WORDS) == (Table("ids", 7),)
+    assert tables([elements("t", "ids", 1)], t=WORDS) == (Table("ids", 2),)
+    held = {"t": WORDS, "i": np.int64([[3, -8]])}
+    assert tables([elements("t", "i", 0)], **held) == (Table("", 7, (-8, 3)),)
+
+
+def test_several_indices_at_once_have_a_table_for_each_column() -> None:
+    cube = np.zeros((7, 4, 5), np.float32)
+    node = helper.make_node("GatherND", ["t", "ids"], ["y"])
+    columns = (Table("ids", 7, column=0), Table("ids", 4, column=1), Table("ids", 5, column=2))
+    assert tables([node], t=cube) == columns
+    assert tables([node], t=WORDS) == (Table("ids", 7, column=0), Table("ids", 2, column=1))
+    held = {"t": cube, "i": np.int64([[3, -8], [0, 1]])}
+    node = helper.make_node("GatherND", ["t", "i"], ["y"])
+    assert tables([node], **held) == (Table("", 7, (0, 3)), Table("", 4, (-8, 1)))
+    node = helper.make_node("GatherND", ["t", "i"], ["y"], batch_dims=1)
+    assert tables([node], **held) == (Table("", 4, (0, 3)), Table("", 5, (-8, 1)))
+    nodes = [helper.make_node("Reshape", ["ids", "shape"], ["i"]), node]
+    assert tables(nodes, t=cube, shape=[-1, 1]) == ()
+
+
+def test_names_need_not_be_text_and_those_of_inputs_stay_as_they_are() -> None:
+    # Protocol Buffers does not look into names of this age (proto2), and ONNX Runtime takes them.
+    nodes = [helper.make_node("Identity", ["größe"], ["inner"]), gather("table", "inner")]
+    ends = {"größe": ["batch", 3]}, {"y": ["batch", 3, 2]}
+    model = onnx_model(nodes, *ends, {"table": WORDS}, element=TensorProto.INT64)
+    model = model.replace(b"inner", b"\xff" * 5).replace(b"table", b"\xff" * 4 + b"\xfe")
+    assert tables_of(model) == (Table("größe", 7),)
+
+
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
 def test_indices_of_the_graphs_own_are_read(dtype: Any) -> None:
     held = {"t": WORDS, "i": np.array([[3, -8], [0, 1]], dtype)}
@@ -103,6 +137,7 @@ def test_the_shipped_models_tokens_have_a_table(demo: Bundle) -> None:
     ("table", "words"),
     [
         (Table("ids", 4), "input 'ids' has the index 9 into a table of 4 rows"),
+        (Table("ids", 9, column=1), "input 'ids' has the index 9 into a table of 9 rows"),
         (Table("", 4, (0, 4)), "the graph has the index 4 into a table of 4 rows"),
         (Table("", 4, (-5, 0)), "the graph has the index -5 into a table of 4 rows"),
     ],
@@ -110,4 +145,7 @@ def test_the_shipped_models_tokens_have_a_table(demo: Bundle) -> None:
 def test_an_index_beyond_its_table_is_told(table: Table, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         check_indices([table], {"ids": np.int64([[0, 9]])})
+    check_indices(
+        [Table("ids", 1, column=0), Table("ids", 10, column=1)], {"ids": np.int64([[0, 9]])}
+    )
     check_indices([Table("ids", 10), Table("", 4, (-4, 3))], {"ids": np.int64([[0, 9]])})
