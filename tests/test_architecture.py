@@ -25,6 +25,7 @@ BASE = frozenset(
     {
         "_closing",
         "_folders",
+        "_memory",
         "_optional",
         "bundle",
         "errors",

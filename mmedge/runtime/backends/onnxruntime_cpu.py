@@ -50,7 +50,7 @@ class OnnxRuntimeCpu(Opened):
         try:
             arrays = self._session.run(self._names, feeds)
         except Exception as exc:  # its exceptions have no common base but this
-            raise self._failed(batch, reason_of(exc)) from exc
+            raise self._failed(batch, exc, reason_of(exc)) from exc
         return dict(zip(self._names, arrays, strict=True))
 
     def _release(self) -> None:

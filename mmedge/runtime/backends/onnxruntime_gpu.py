@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mmedge._memory import lacks_memory
 from mmedge._optional import require
 from mmedge.engines.driver import probe
 from mmedge.errors import IncompatibleError
@@ -91,7 +92,7 @@ class OnnxRuntimeCuda(Opened):
                 for begin in range(0, batch, rows)
             ]
         except Exception as exc:  # its exceptions have no common base but this
-            raise self._failed(batch, reason_of(exc)) from exc
+            raise self._failed(batch, exc, reason_of(exc)) from exc
         return {
             name: parts[0] if batch == rows else np.concatenate(parts)[:batch]
             for name, parts in zip(self._names, zip(*pieces, strict=True), strict=True)
@@ -107,7 +108,9 @@ class OnnxRuntimeCuda(Opened):
                 model, options, providers=list(self.providers.items()), enable_fallback=0
             )
         except Exception as exc:  # its exceptions have no common base but this
-            raise self._refused(ort, provider, reason_of(exc)) from exc
+            why = reason_of(exc)
+            lacking = lacks_memory(str(exc))
+            raise (self._no_memory(why) if lacking else self._refused(ort, provider, why)) from exc
         vars(session).pop("_model_bytes", None)  # kept for a retry, which is disabled
         if session.get_providers()[:1] != [provider]:
             raise self._refused(ort, provider, f"it computes by {session.get_providers()}")

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmedge._closing import Closing
-from mmedge.errors import ArtefactError, MmedgeError
+from mmedge._memory import lacks_memory
+from mmedge.errors import ArtefactError, MmedgeError, ResourceError
 from mmedge.runtime.backends import Arrays
 from mmedge.runtime.backends.signature import check_feeds, check_results, fits, wanted_of
 from mmedge.runtime.backends.tables import Table, check_indices
@@ -50,6 +51,7 @@ class Opened(Closing):
             ConfigError: an input is missing, unknown, or of another type or shape.
             ArtefactError: the graph fails on inputs that fit its signature.
             IncompatibleError: the device, or what drives it, fails.
+            ResourceError: the memory does not suffice.
         """
         if self._closed:
             raise RuntimeError(f"{self._what} was closed; open it again to run it")
@@ -60,7 +62,7 @@ class Opened(Closing):
             try:
                 check_indices(self._tables, feeds)
             except ValueError as exc:
-                raise self._failed(batch, str(exc)) from exc
+                raise self._failed(batch, exc, str(exc)) from exc
         outputs = self._run(feeds, batch)
         check_results(self._what, self._spec, outputs, batch)
         return outputs
@@ -79,6 +81,17 @@ class Opened(Closing):
     def _release(self) -> None:
         """Give back what is held; called once."""
 
-    def _failed(self, batch: int, why: str) -> MmedgeError:
-        """Make the error of a graph that fails on feeds that fit."""
+    def _failed(self, batch: int, exc: Exception, why: str) -> MmedgeError:
+        """Make the error of a graph that fails on what fits; ``why`` is the line that tells."""
+        if lacks_memory(str(exc)):
+            return self._no_memory(why)
         return ArtefactError(f"{self._what} fails on a batch of {batch}: {why}. Export it again.")
+
+    def _no_memory(self, why: str) -> ResourceError:
+        """Make the error of memory that does not suffice, to open the graph or to run it."""
+        where, instead = "the memory", ""
+        if self.kind == "gpu":
+            where, instead = "the GPU's memory", ", or take --backend cpu"
+        return ResourceError(
+            f"{self._what}: {where} does not suffice: {why}. Close what else uses it{instead}."
+        )

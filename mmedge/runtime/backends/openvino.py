@@ -94,7 +94,7 @@ class OpenVino(Opened):
             given = [np.ascontiguousarray(feeds[name]) for name in self._wanted]
             results = self._request.infer(given, share_inputs=True)
         except (RuntimeError, ValueError) as exc:
-            raise self._failed(batch, _reason(exc)) from exc
+            raise self._failed(batch, exc, _reason(exc)) from exc
         return dict(zip(self._names, results.values(), strict=True))
 
     def _release(self) -> None:

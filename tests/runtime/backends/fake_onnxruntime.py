@@ -34,6 +34,9 @@ class FakeOrt:
         self.gets: list[str] | None = None
         """Providers that a session says it has; ``None`` for those that were asked for."""
         self.raises: Exception | None = None
+        """What opening a session ends with."""
+        self.fails: Exception | None = None
+        """What running one ends with."""
         self.asked: list[Any] = []
         self.fixed: list[dict[str, int]] = []
         self.rows: list[int] = []
@@ -65,6 +68,8 @@ class FakeOrt:
         run = session.run
 
         def counted(names: list[str], feeds: dict[str, Any]) -> Any:
+            if self.fails is not None:
+                raise self.fails
             self.rows.append(len(next(iter(feeds.values()))))
             return run(names, feeds)
 

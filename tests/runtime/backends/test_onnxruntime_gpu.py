@@ -12,7 +12,7 @@ import pytest
 
 from mmedge.bundle import Bundle
 from mmedge.engines.driver import probe
-from mmedge.errors import IncompatibleError
+from mmedge.errors import ArtefactError, ConfigError, IncompatibleError, ResourceError
 from mmedge.proof import verify
 from mmedge.runtime.backends import open_backend
 from mmedge.runtime.backends.onnxruntime_gpu import ROWS
@@ -116,9 +116,44 @@ def test_the_onnxruntime_for_cpus_is_told_from_the_other(
 @both
 def test_closing_and_what_does_not_fit_are_as_on_the_cpu(ort: FakeOrt, name: str) -> None:
     backend = open_backend(name, encoder_graph(), what="graph")
+    with pytest.raises(ConfigError, match=r"graph: input 'samples' is float64\(9, 2\), but"):
+        backend.run({"samples": np.zeros((9, 2))})
     backend.close()
     with pytest.raises(RuntimeError, match="graph was closed"):
         backend.run({"samples": np.zeros((1, 2), np.float32)})
+    assert ort.rows == []
+
+
+# As ONNX Runtime says it: in bfc_arena.cc, here after a name that fills the line, and cuda_call.cc.
+FULL = [
+    (
+        f"Non-zero status code returned while running Mul node. Name:'{'long' * 80}' Status: "
+        "bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 4096"
+    ),
+    "CudaCall cuda_call.cc:114\nCUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc(&p, size);",
+    "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; expr=cublasCreate(&cublas_handle_);",
+]
+
+
+@both
+@pytest.mark.parametrize("said", FULL, ids=["arena", "cuda", "cublas"])
+def test_memory_that_does_not_suffice_is_nobodys_fault(ort: FakeOrt, name: str, said: str) -> None:
+    words = "graph: the GPU's memory does not suffice: .*Close what else uses it, or take --backend"
+    with open_backend(name, encoder_graph(), what="graph") as backend:
+        ort.fails = RuntimeError(said)
+        with pytest.raises(ResourceError, match=words):
+            backend.run({"samples": np.zeros((3, 2), np.float32)})
+    ort.raises = RuntimeError(said)
+    with pytest.raises(ResourceError, match=words):
+        open_backend(name, encoder_graph(), what="graph")
+
+
+@both
+def test_any_other_failure_is_the_artefacts(ort: FakeOrt, name: str) -> None:
+    with open_backend(name, encoder_graph(), what="graph") as backend:
+        ort.fails = RuntimeError("CUBLAS failure 13: CUBLAS_STATUS_EXECUTION_FAILED ; GPU=0")
+        with pytest.raises(ArtefactError, match="graph fails on a batch of 3: CUBLAS failure 13"):
+            backend.run({"samples": np.zeros((3, 2), np.float32)})
 
 
 @both

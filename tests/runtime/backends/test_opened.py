@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from mmedge.errors import ArtefactError, ConfigError
+from mmedge.errors import ArtefactError, ConfigError, ResourceError
 from mmedge.runtime.backends import Backend
 from mmedge.runtime.backends.opened import Opened
 from mmedge.runtime.backends.tables import Table
@@ -34,7 +34,7 @@ class Twice(Opened):
     def _run(self, feeds: Any, batch: int) -> dict[str, Any]:
         self.computed.append(batch)
         if self.fails:
-            raise self._failed(batch, self.fails)
+            raise self._failed(batch, RuntimeError(self.fails), self.fails.splitlines()[0])
         return {"y": 2 * feeds["x"][self.loses :]}
 
     def _release(self) -> None:
@@ -79,6 +79,25 @@ def test_a_graph_that_fails_says_on_how_many_rows_and_why() -> None:
     backend.fails = "the sky fell"
     with pytest.raises(ArtefactError, match=r"^graph 'ant' fails on a batch of 2: the sky fell\."):
         backend.run(rows(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("cpu", r"the memory does not suffice: Mul fails\. Close what else uses it\."),
+        (
+            "gpu",
+            r"the GPU's memory .*: Mul fails\. Close what else uses it, or take --backend cpu\.",
+        ),
+    ],
+)
+def test_memory_that_does_not_suffice_is_not_the_artefacts_fault(
+    kind: Literal["cpu", "gpu"], words: str
+) -> None:
+    backend = Twice()
+    backend.kind, backend.fails = kind, "Mul fails\nstd::bad_alloc"
+    with pytest.raises(ResourceError, match=f"^graph 'ant': {words}$"):
+        backend.run(rows(1))
 
 
 def test_closing_gives_back_once_and_ends_running() -> None:
