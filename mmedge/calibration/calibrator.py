@@ -85,7 +85,7 @@ def calibrate(config: CalibrateConfig, say: Say = lambda _: None) -> Calibration
 
 def _refuse_again(bundle: Bundle, config: CalibrateConfig) -> None:
     """Refuse to replace plans that nobody asked to replace."""
-    there = [name for name, plan in bundle.manifest.plans.items() if plan.target in config.targets]
+    there = [name for name, plan in bundle.manifest.plans.items() if plan.target in config.tried]
     if there and not config.replace:
         raise ConfigError(
             f"{config.bundle} has the plan {there[0]!r} already; add --force to replace it"
@@ -100,10 +100,10 @@ def _calibrate(bundle: Bundle, config: CalibrateConfig, scratch: Path, say: Say)
         finished = []
         judges = _judges(bundle, prepared, parts, scratch, config, say=say)
         begin_ns = time.monotonic_ns()
-        for number, target in enumerate(config.targets, start=1):
+        for number, target in enumerate(config.tried, start=1):
             materials = _materials(predictor, prepared.take(parts.ranges), target, say)
             # What one target leaves of its share of the time is the next one's.
-            until_ns = begin_ns + int(config.minutes * 60e9 * number / len(config.targets))
+            until_ns = begin_ns + int(config.minutes * 60e9 * number / len(config.tried))
             search = TargetSearch(
                 workshop=Workshop(bundle, target, materials),
                 judge=judges["search"],
@@ -213,7 +213,7 @@ def _collect(
     plans = {
         name: plan
         for name, plan in bundle.manifest.plans.items()
-        if plan.target not in config.targets
+        if plan.target not in config.tried
     }
     files: dict[str, bytes] = {}
     for each in finished:
@@ -231,7 +231,7 @@ def _collect(
         unlabelled=prepared.unlabelled,
         machine=this_cpu().name,
         max_drop=config.max_drop,
-        notes=said_of_shared(prepared, parts, bundle.manifest.modalities),
+        notes=(*config.left_alone, *said_of_shared(prepared, parts, bundle.manifest.modalities)),
     )
     if not files and any(each.failed for each in finished):
         _refuse(found, config)
@@ -278,9 +278,9 @@ def _other_reports(
     manifest: Manifest, plans: Mapping[str, Plan], config: CalibrateConfig, ours: Sequence[str]
 ) -> dict[str, FileRef]:
     """Keep the reports of others, and, under a target's name, of a plan that stays as it is."""
-    stale = {f"{name}_{target}" for name in ours for target in config.targets}
+    stale = {f"{name}_{target}" for name in ours for target in config.tried}
     kept = {name: ref for name, ref in manifest.reports.items() if name not in stale}
-    for target in {plan.target for plan in plans.values()} - {"any", *config.targets}:
+    for target in {plan.target for plan in plans.values()} - {"any", *config.tried}:
         for name in ours:
             if name in manifest.reports:
                 kept.setdefault(f"{name}_{target}", manifest.reports[name])

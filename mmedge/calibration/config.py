@@ -26,7 +26,8 @@ class CalibrateConfig:
         max_drop: points (percent) of a task's metric that a plan may lose with everything
             present; twice as many in any subset of the modalities.
         targets: what plans are made for.
-        precision: ``auto`` takes the lowest that passes; any other, that or nothing.
+        precision: ``auto`` takes the lowest that passes; any other, that or nothing. ``fp16``
+            is for TensorRT only and leaves other targets alone (`tried`).
         metric: what a drop is measured in, where a task allows a choice
             (`mmedge.proof.paired.METRICS`, or ``recall_at_K`` for a matching task); ``None``
             for the first of each.
@@ -72,3 +73,17 @@ class CalibrateConfig:
             )
         if not self.minutes > 0:
             raise ConfigError(f"minutes={self.minutes} must be above 0")
+
+    @property
+    def tried(self) -> tuple[Target, ...]:
+        """Those of the targets that the precision is for."""
+        return ("tensorrt",) if self.precision == "fp16" else self.targets
+
+    @property
+    def left_alone(self) -> tuple[str, ...]:
+        """Say which of the targets the precision is not for."""
+        return tuple(
+            f"precision {self.precision} is not for the target {target}, which is left as it is"
+            for target in self.targets
+            if target not in self.tried
+        )

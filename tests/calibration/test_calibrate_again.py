@@ -148,6 +148,21 @@ def test_one_target_anew_leaves_the_other_its_plan_its_split_and_its_report(
     assert not any(name.endswith("_tensorrt") for name in third.reports)
 
 
+def test_fp16_is_not_for_the_cpu_whose_plan_is_left_alone_unasked(
+    demo_bundle: Path, data: Path, clock: Clock
+) -> None:
+    del clock
+    run(demo_bundle, data, "cpu")
+    before = open_bundle(demo_bundle).manifest
+    found = run(demo_bundle, data, "tensorrt", "cpu", precision="fp16")  # as without --target
+    assert [each.target for each in found.outcomes] == ["tensorrt"]
+    assert "precision fp16 is not for the target cpu, which is left as it is" in found.notes
+    after = open_bundle(demo_bundle).manifest
+    assert list(after.plans) == ["fp32", "int8_cpu", "fp16_tensorrt"]
+    assert after.plans["int8_cpu"] == before.plans["int8_cpu"]
+    assert after.reports["calibration_cpu"] == before.reports["calibration"]
+
+
 def test_a_plan_that_is_worth_nothing_any_more_goes_with_force(
     demo_bundle: Path, data: Path, clock: Clock
 ) -> None:
