@@ -194,11 +194,19 @@ def _judges(
     for name, rows in {"search": search, "few": few, "report": parts.report}.items():
         folder = scratch / name
         folder.mkdir()
-        # A few are asked for their noise only.
-        asked = replace(config, metric=None) if name == "few" else config
-        judges[name] = Judge(
-            bundle, prepared.take(rows), folder, asked, lambda share: told(f"encoded: {share:.0%}")
-        )
+        try:
+            judges[name] = Judge(
+                bundle,
+                prepared.take(rows),
+                folder,
+                config,
+                lambda share: told(f"encoded: {share:.0%}"),
+                judges=name != "few",
+            )
+        except ConfigError as exc:
+            raise ConfigError(
+                f"part {name!r}: {exc}. Give clips of more groups, so that each part has all kinds"
+            ) from exc
     return judges
 
 

@@ -11,13 +11,13 @@ from typing import Literal
 from mmedge.bundle import Bundle
 from mmedge.calibration.candidate import CANDIDATE
 from mmedge.calibration.judging import Judge
-from mmedge.calibration.latency import Ratio
 from mmedge.calibration.outcome import Outcome, Watched
+from mmedge.calibration.search import Found
 from mmedge.calibration.targeting import WORTH, Searched, TargetSearch
 from mmedge.calibration.trial import Trial
+from mmedge.calibration.verdicts import SLOWER, otherwise, refuted, summed_up, unproven, waiver
 from mmedge.errors import ProofError
 from mmedge.manifest import Kept, Plan, Speed, Tolerance
-from mmedge.proof.paired import samples_needed
 from mmedge.proof.verify import verify
 from mmedge.runtime.backends.instructions import this_cpu
 
@@ -25,7 +25,6 @@ __all__ = ["Finished", "finish"]
 
 MARGIN = 1.5
 """How much further than on this machine a plan may be from the trained model on another."""
-SLOWER = "no encoder is faster in INT8 within the limit; fp32 stays the plan for this CPU"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,58 +47,32 @@ class Finished:
 def finish(search: TargetSearch, searched: Searched, reporter: Judge) -> Finished:
     """Turn a search's end into a plan, and try it on samples that no decision has seen."""
     if searched.found is None:
+        return _without(search, searched, searched.why)
+    if not searched.found.trial.accepted:
+        return _without(search, searched, unproven(searched.found.trial), failed=True)
+    found = searched.found
+    if search.workshop.target == "cpu":
+        searched, found = _only_faster(search, searched, found)
+    trial, asked = found.trial, search.config.precision
+    precision = _precision(searched, trial)
+    if asked not in ("auto", precision):
+        return _without(search, searched, otherwise(precision, asked))
+    if precision == "fp32":
         return _without(search, searched, SLOWER)
-    trial, latency = searched.found.trial, dict(searched.latency)
-    if trial.accepted and search.workshop.target == "cpu":
-        trial, latency = _only_faster(search, trial, latency)
-    if not trial.accepted:
-        return _without(search, searched, _unproven(trial), trial=trial, failed=True)
-    if not any(trial.int8.values()) and trial.candidate.rest == "fp32":
-        return _without(search, searched, SLOWER, trial=trial)
     search.say(f"{search.workshop.target}: the samples that no decision has seen")
     bundle = search.workshop.build(trial.candidate)
     reported = reporter.judge(bundle, trial.candidate, trial.share)
     if reported.refuted:
-        words = _refuted(trial, reported)
-        return _without(search, searched, words, trial=trial, reported=reported, failed=True)
-    return _with(search, searched, trial, reported, latency)
+        words = refuted(trial, reported)
+        return _without(search, searched, words, reported=reported, failed=True)
+    return _with(search, searched, trial, reported, precision)
 
 
-def _unproven(trial: Trial) -> str:
-    """Say why a trial did not pass, and what would help."""
-    if not trial.drops:
-        return (
-            "every plan that was tried answers with NaN or infinity, and fp32 does not: values "
-            "pass FP16's range on clips unlike those of the ranges part. Give more clips, or "
-            "take --target cpu"
-        )
-    task, drop = max(trial.drops.items(), key=lambda each: each[1].bound)
-    if not trial.within and not trial.hopeless:
-        return (
-            f"no plan stays within {trial.max_drop:g} points: the best one loses "
-            f"{trial.worst_value:.2f} points ({drop.metric} of {task!r}), and "
-            f"{trial.worst_subset:.2f} in the worst subset of modalities. Allow more with "
-            "--max-drop, or train with quantisation in mind"
-        )
-    needed = samples_needed(drop, trial.max_drop)
-    more = f"about {needed} samples" if needed else "more samples"
-    if needed is None and trial.hopeless:  # a plan that loses nothing would need these
-        more = f"at least {samples_needed(replace(drop, value=0.0, discordant=0), trial.max_drop)}"
-    return (
-        f"the best plan loses {max(0.0, drop.value):.2f} points of the {drop.metric} of {task!r} "
-        f"on the {drop.samples} samples of the search part, but these prove only that it is at "
-        f"most {drop.bound:.2f}, and {trial.max_drop:g} are allowed. Give {more} for that part "
-        "(two fifths of all), allow more with --max-drop, or take it with --accept-unproven"
-    )
-
-
-def _refuted(trial: Trial, reported: Trial) -> str:
-    loses = f"loses {reported.worst_value:.2f}" if reported.drops else "gives NaN or infinity"
-    return (
-        f"a plan that loses {trial.worst_value:.2f} points on the search part {loses} "
-        "on samples that no decision has seen: the two parts differ "
-        "too much. Give samples of more speakers, sessions or sites"
-    )
+def _precision(searched: Searched, trial: Trial) -> Literal["fp32", "fp16", "int8", "mixed"]:
+    """Name what a plan is: mixed where layers that could be INT8 are not."""
+    if not any(trial.int8.values()):
+        return trial.candidate.rest
+    return "mixed" if _back(searched, trial) else "int8"
 
 
 def _without(
@@ -107,7 +80,6 @@ def _without(
     searched: Searched,
     verdict: str,
     *,
-    trial: Trial | None = None,
     reported: Trial | None = None,
     failed: bool = False,
 ) -> Finished:
@@ -117,7 +89,7 @@ def _without(
         plan=None,
         verdict=verdict,
         precision="fp32",
-        searched=trial,
+        searched=searched.found.trial if searched.found else None,
         reported=reported,
         trials=searched.found.trials if searched.found else (),
         units=searched.units,
@@ -127,18 +99,21 @@ def _without(
     return Finished(outcome=outcome, failed=failed)
 
 
-def _only_faster(
-    search: TargetSearch, trial: Trial, latency: dict[str, Ratio]
-) -> tuple[Trial, dict[str, Ratio]]:
-    """Leave in float32 what is no faster with some of its layers restored."""
-    methods = trial.candidate.methods
+def _only_faster(search: TargetSearch, searched: Searched, found: Found) -> tuple[Searched, Found]:
+    """Leave in float32 what is no faster with some of its layers restored.
+
+    If that is less sure to be within the limit than what was found, this stays.
+    """
+    trial, methods = found.trial, found.trial.candidate.methods
     timed = {n: search.time(n, frozenset(each), methods) for n, each in trial.int8.items()}
     slow = {n for n, ratio in timed.items() if ratio.median >= WORTH}
-    latency = {**latency, **timed}
-    if not slow or search.config.precision == "int8":
-        return trial, latency
-    kept = {name: layers for name, layers in trial.candidate.int8.items() if name not in slow}
-    return search.attempt(replace(trial.candidate, int8=kept)), latency
+    if slow and search.config.precision != "int8":
+        kept = {name: each for name, each in trial.candidate.int8.items() if name not in slow}
+        again = search.attempt(replace(trial.candidate, int8=kept))
+        sure = again.passed or (again.accepted and not trial.passed)
+        best = again if sure or not any(again.int8.values()) else trial
+        found = replace(found, trial=best, trials=(*found.trials, again))
+    return replace(searched, found=found, latency={**searched.latency, **timed}), found
 
 
 def _with(
@@ -146,16 +121,13 @@ def _with(
     searched: Searched,
     trial: Trial,
     reported: Trial,
-    latency: Mapping[str, Ratio],
+    precision: Literal["fp16", "int8", "mixed"],
 ) -> Finished:
     """Name the plan, and say what it may differ and how sure it is."""
     target = search.workshop.target
     bundle = search.workshop.build(trial.candidate)
     draft = bundle.manifest.plans[CANDIDATE]
-    restored = _restored(search, searched, trial)
-    precision: Literal["fp16", "int8", "mixed"] = "mixed" if restored else "int8"
-    if not any(draft.int8.values()):
-        precision = "fp16"
+    restored = _restored(searched, trial)
     speeds = []
     if trial.ratio is not None:
         speeds = [Speed(machine=this_cpu().name, threads=os.cpu_count() or 1, ratio=trial.ratio)]
@@ -166,14 +138,14 @@ def _with(
             "kept": _merged(draft.kept, _unfit(search, trial), restored),
             "speeds": tuple(speeds),
             "temperatures": search.judge.temperatures(bundle),
-            "waived": _waiver(trial),
+            "waived": waiver(trial),
         }
     )
     files = {ref.name: bundle.files[ref.name] for ref in plan.graphs.values()}
     outcome = Outcome(
         target=target,
         plan=f"{precision}_{target}",
-        verdict=_verdict(trial, reported),
+        verdict=summed_up(trial, reported),
         precision=precision,
         searched=trial,
         reported=reported,
@@ -181,7 +153,7 @@ def _with(
         units=searched.units,
         methods=dict(trial.candidate.methods),
         kept=plan.kept,
-        latency=latency,
+        latency=searched.latency,
         ratio=trial.ratio,
         watched=_watched(search, trial),
         left_out=_left_out(search),
@@ -191,22 +163,24 @@ def _with(
     return Finished(outcome=outcome, plan=plan, files=files)
 
 
-def _restored(
-    search: TargetSearch, searched: Searched, trial: Trial
-) -> dict[str, tuple[Kept, ...]]:
+def _back(searched: Searched, trial: Trial) -> dict[str, frozenset[str]]:
+    """Give the layers that the search put back, encoder by encoder."""
+    given = trial.candidate.int8
+    back = {n: each - given.get(n, frozenset()) for n, each in searched.candidate.int8.items()}
+    return {name: layers for name, layers in back.items() if layers}
+
+
+def _restored(searched: Searched, trial: Trial) -> dict[str, tuple[Kept, ...]]:
     """Name the layers that the search put back, and what they had cost."""
     rest = trial.candidate.rest
     noise = {pair: unit.noise for unit in searched.units for pair in unit.pairs}
-    restored: dict[str, tuple[Kept, ...]] = {}
-    for name, layers in searched.candidate.int8.items():
-        back = layers - trial.candidate.int8.get(name, frozenset())
-        kept = tuple(
+    return {
+        name: tuple(
             Kept(layer=each, precision=rest, why=_cost(noise.get((name, each), float("nan"))))
-            for each in sorted(back)
+            for each in sorted(layers)
         )
-        if kept:
-            restored[name] = kept
-    return restored
+        for name, layers in _back(searched, trial).items()
+    }
 
 
 def _cost(noise: float) -> str:
@@ -249,29 +223,6 @@ def _tolerances(bundle: Bundle) -> dict[Literal["cpu", "gpu"], Tolerance]:
         "cpu": Tolerance(absolute=float(f"{MARGIN * worst:.3g}"), relative=0.0),
         "gpu": Tolerance(absolute=float(f"{2 * MARGIN * worst:.3g}"), relative=0.0),
     }
-
-
-def _waiver(trial: Trial) -> str:
-    """Say what was accepted without proof."""
-    if trial.worst_bound <= trial.max_drop:
-        return ""
-    task, drop = max(trial.drops.items(), key=lambda each: each[1].bound)
-    return (
-        f"{drop.metric} of {task!r}: {drop.value:.2f} points were lost on {drop.samples} samples, "
-        f"which prove at most {drop.bound:.2f}; {trial.max_drop:g} were allowed"
-    )
-
-
-def _verdict(trial: Trial, reported: Trial) -> str:
-    """Sum up a plan in a sentence."""
-    said = (
-        f"INT8 share {trial.share:.0%}; loses {max(0.0, trial.worst_value):.2f} points, at most "
-        f"{trial.worst_bound:.2f}; {max(0.0, reported.worst_value):.2f} on unseen samples"
-    )
-    if trial.ratio is not None:
-        slower = "" if trial.ratio < 1 else "; slower than fp32, so not recommended on this CPU"
-        return f"{said}; {trial.ratio:.2f} of fp32's time on this CPU{slower}"
-    return f"{said}; simulated, until 'mmedge eval' has run it on a GPU"
 
 
 def _watched(search: TargetSearch, trial: Trial) -> dict[str, tuple[Watched, ...]]:

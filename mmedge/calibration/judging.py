@@ -14,7 +14,7 @@ from mmedge.calibration.candidate import CANDIDATE, Candidate
 from mmedge.calibration.config import CalibrateConfig
 from mmedge.calibration.confusion import confuse
 from mmedge.calibration.sensitivity import noise_of
-from mmedge.calibration.trial import Trial
+from mmedge.calibration.trial import Trial, clips_to_judge
 from mmedge.errors import ConfigError, ProofError
 from mmedge.proof.answers import Answers, EmbeddingStore
 from mmedge.proof.choosing import metric_of
@@ -59,6 +59,10 @@ class Judge:
         folder: for embeddings; the caller removes it.
         config: the limit and the metric.
         on_progress: told the share of a graph's inputs that is encoded, 0..1.
+        judges: whether it will `judge`; else it is asked for `noise` only.
+
+    Raises:
+        ConfigError: the samples cannot tell what a task is judged by.
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class Judge:
         folder: Path,
         config: CalibrateConfig,
         on_progress: Callable[[float], None] = lambda _: None,
+        *,
+        judges: bool = True,
     ) -> None:
         self._config = config
         self.prepared = prepared
@@ -80,10 +86,12 @@ class Judge:
         }
         with Predictor(bundle, plan="fp32") as predictor:
             self.reference = Answers(predictor, self._store)
-            for row in (None, *self._subsets.values()):
+            for row in (None, *self._subsets.values()) if judges else (None,):
                 self.reference.outputs(row)
-            self._sought = self._seek()
+            self._sought = self._seek() if judges else {}
             self._hits = self._recalled(self.reference)
+        if judges:  # what these samples cannot tell shows beside itself
+            self._drops(self.reference.outputs(), None, bounded=False)
 
     def answers(self, bundle: Bundle) -> Answered:
         """Run the candidate plan of a bundle."""
@@ -141,13 +149,12 @@ class Judge:
             found = self.answers(bundle)
         except ProofError:  # what it answers is no number
             return failed
+        subsets, unjudged = self._by_subset(found)
         return replace(
             failed,
             drops=self._drops(found.whole, None) | self._recall_drops(found.hits),
-            subsets={
-                name: {task: drop.value for task, drop in self._drops(outputs, name).items()}
-                for name, outputs in found.subsets.items()
-            },
+            subsets=subsets,
+            unjudged=unjudged,
             confusions={
                 name: confuse(task.labels, *compared)
                 for name, task, compared in self._compared(found.whole, None)
@@ -155,7 +162,25 @@ class Judge:
             },
         )
 
-    def _drops(self, outputs: Mapping[str, Array], subset: str | None) -> dict[str, Drop]:
+    def _by_subset(
+        self, found: Answered
+    ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, int]]]:
+        """Tell what is lost in each subset, and which have too few clips to say so."""
+        enough = clips_to_judge(self._config.max_drop)
+        subsets: dict[str, dict[str, float]] = {}
+        unjudged: dict[str, dict[str, int]] = {}
+        for name, outputs in found.subsets.items():
+            counts = {task: len(each[0]) for task, _, each in self._compared(outputs, name)}
+            tasks = [task for task in self._tasks if task not in self._hits]
+            few = {n: counts.get(n, 0) for n in tasks if counts.get(n, 0) < enough}
+            unjudged |= {name: few} if few else {}
+            drops = self._drops(outputs, name, bounded=False)
+            subsets[name] = {task: drop.value for task, drop in drops.items() if task not in few}
+        return subsets, unjudged
+
+    def _drops(
+        self, outputs: Mapping[str, Array], subset: str | None, *, bounded: bool = True
+    ) -> dict[str, Drop]:
         """Compare task by task, but for those that are judged by their recall."""
         drops = {}
         for name, task, compared in self._compared(outputs, subset):
@@ -166,7 +191,7 @@ class Judge:
                         *compared,
                         metric=self._metric(task),
                         seed=self._config.seed,
-                        bounded=subset is None,
+                        bounded=bounded,
                     )
                 except ConfigError as exc:
                     if subset is None:  # the few of a subset may tell nothing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,6 +16,7 @@ from mmedge.calibration.ranges import METHODS, Method
 from mmedge.calibration.search import Found, fewest_restored
 from mmedge.calibration.sensitivity import Unit, measure, ordered
 from mmedge.calibration.trial import Trial
+from mmedge.calibration.verdicts import SLOWER, few_layers
 from mmedge.proof.saying import Say, seldom
 
 __all__ = ["WORTH", "Searched", "TargetSearch"]
@@ -35,12 +36,14 @@ class Searched:
         units: in the order in which they are restored.
         found: the plan, and what else was tried; ``None`` if nothing is worth lowering.
         latency: modality -> its INT8 form beside float32, on this CPU.
+        why: says why there was nothing to try.
     """
 
     candidate: Candidate
     units: tuple[Unit, ...]
     found: Found | None
     latency: Mapping[str, Ratio]
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,17 +70,31 @@ class TargetSearch:
         """Search: which layers are worth it, how their ranges are chosen, which are restored."""
         layers, latency = self._layers()
         start = Candidate(int8=layers, methods={}, rest=self._rest)
-        if not any(layers.values()) and self._rest == "fp32":
-            return Searched(candidate=start, units=(), found=None, latency=latency)
+        units = self._units(layers)
+        if why := self._too_few(units):
+            return Searched(candidate=start, units=(), found=None, latency=latency, why=why)
         start = replace(start, methods=self._methods(start))
-        units = self._units(start)
-        least, most = {"int8": (0, 0), "fp16": (len(units), len(units))}.get(
-            self.config.precision, (0, len(units))
-        )
-        if self.config.precision == "mixed":
-            least = min(1, len(units))
+        units = self._measured(units, start)
+        least, most = {
+            "int8": (0, 0),
+            "mixed": (1, len(units) - 1),
+            "fp16": (len(units), len(units)),
+        }.get(self.config.precision, (0, len(units)))
         found = fewest_restored(start, units, self.attempt, self.late, least=least, most=most)
         return Searched(candidate=start, units=tuple(units), found=found, latency=latency)
+
+    def _units(self, layers: Mapping[str, frozenset[str]]) -> list[Unit]:
+        """Cut what is to be lowered into what is restored together."""
+        materials = self.workshop.materials
+        return [unit for name, each in layers.items() for unit in materials[name].units(each)]
+
+    def _too_few(self, units: Sequence[Unit]) -> str:
+        """Say why there is no plan to be looked for; nothing where there is."""
+        precision = self.config.precision
+        if not units and self._rest == "fp32" and precision != "int8":
+            return SLOWER
+        least = {"int8": 1, "mixed": 2}.get(precision, 0)
+        return few_layers(precision, least, len(units)) if len(units) < least else ""
 
     @property
     def _rest(self) -> Literal["fp32", "fp16"]:
@@ -134,13 +151,8 @@ class TargetSearch:
             methods[name] = min(noises, key=lambda method: noises[method], default=METHODS[0])
         return methods
 
-    def _units(self, start: Candidate) -> list[Unit]:
+    def _measured(self, units: Sequence[Unit], start: Candidate) -> list[Unit]:
         """Measure what each unit costs, and put first what is restored first."""
-        units = [
-            unit
-            for name, layers in start.int8.items()
-            for unit in self.workshop.materials[name].units(layers)
-        ]
         self.say(f"{self.workshop.target}: what {len(units)} units cost, each alone")
 
         told, numbers = seldom(self.say), itertools.count(1)

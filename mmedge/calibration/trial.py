@@ -11,7 +11,15 @@ from mmedge.calibration.candidate import Candidate
 from mmedge.calibration.confusion import Confusion
 from mmedge.proof.paired import Drop, least_bound
 
-__all__ = ["Trial"]
+__all__ = ["SUBSETS", "Trial", "clips_to_judge"]
+
+SUBSETS = 2
+"""How many times the limit a subset of the modalities may lose."""
+
+
+def clips_to_judge(max_drop: float) -> int:
+    """Give how many clips a subset takes, so that one alone is no more than it may lose."""
+    return math.ceil(100 / (SUBSETS * max_drop))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,13 +30,14 @@ class Trial:
         candidate: what was tried.
         drops: task -> what its metric loses with everything present that a sample has; empty
             where the candidate answered with what is no number.
-        subsets: subset of modalities -> task -> the same with only those present; without
-            bounds, which are for what is promised.
+        subsets: subset of modalities -> task -> the same with only those present, where the
+            clips suffice (`clips_to_judge`); without bounds, which are for what is promised.
         int8: modality -> layers in INT8.
         share: of the encoders' multiply-accumulates that are INT8, 0..1.
-        max_drop: points that ``drops`` may have in their bounds; ``subsets`` may have twice
-            as many in their values.
+        max_drop: points that ``drops`` may have in their bounds; ``subsets`` may have
+            `SUBSETS` times as many in their values.
         proven: whether a plan has to be proven; else it may be accepted for what was seen.
+        unjudged: subset -> task -> how many clips there are, where they are too few.
         confusions: classification -> who answered what, with everything present.
         ratio: time of all graphs over float32's, on this CPU; ``None`` for another target.
     """
@@ -40,6 +49,7 @@ class Trial:
     share: float
     max_drop: float
     proven: bool = True
+    unjudged: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     confusions: Mapping[str, Confusion] = field(default_factory=dict)
     ratio: float | None = None
 
@@ -61,11 +71,11 @@ class Trial:
     @property
     def within(self) -> bool:
         """Whether the drops that were seen are within the limits, proven or not."""
-        return self.worst_value <= self.max_drop and self.worst_subset <= 2 * self.max_drop
+        return self.worst_value <= self.max_drop and self.worst_subset <= SUBSETS * self.max_drop
 
     @property
     def refuted(self) -> bool:
-        """Whether a drop is surely beyond the limit, not only unproven.
+        """Whether a drop with everything present is surely beyond the limit, not only unproven.
 
         As far as the bound lies above what was seen, so far may the truth lie below.
         """
@@ -90,10 +100,11 @@ class Trial:
     @property
     def hopeless(self) -> bool:
         """Whether there are too few samples to prove any plan, be it as good as float32."""
-        return any(
-            drop.discordant is not None and least_bound(drop.samples) > self.max_drop
-            for drop in self.drops.values()
-        )
+        return any(self.hopeless_alone(drop) for drop in self.drops.values())
+
+    def hopeless_alone(self, drop: Drop) -> bool:
+        """Whether a task has too few samples to prove any plan."""
+        return drop.discordant is not None and least_bound(drop.samples) > self.max_drop
 
     def to_json(self) -> dict[str, Any]:
         """Give plain types."""
@@ -107,4 +118,5 @@ class Trial:
                 name: {task: round(value, 4) for task, value in each.items()}
                 for name, each in self.subsets.items()
             },
+            "unjudged": {name: dict(each) for name, each in self.unjudged.items()},
         }

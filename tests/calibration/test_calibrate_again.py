@@ -30,10 +30,14 @@ class Clock:
 
     def __init__(self) -> None:
         self.encoders = {"camera": 0.5, "mic": 0.5, "hint": 0.5}
+        self.fewer = self.encoders  # with fewer layers in INT8 than at first
         self.whole = 0.5
+        self._layers: dict[str, int] = {}
 
-    def of_encoder(self, name: str, *_: object) -> Ratio:
-        return Ratio(median=self.encoders[name], ms=self.encoders[name], reference_ms=1.0)
+    def of_encoder(self, name: str, layers: frozenset[str], *_: object) -> Ratio:
+        all_of_it = self._layers.setdefault(name, len(layers)) <= len(layers)
+        median = (self.encoders if all_of_it else self.fewer)[name]
+        return Ratio(median=median, ms=median, reference_ms=1.0)
 
     def of_plan(self, *_: object) -> float:
         return self.whole
@@ -72,6 +76,19 @@ def test_an_encoder_that_is_slower_in_int8_stays_float32_whatever_the_others_are
     plans = open_bundle(demo_bundle).manifest.plans
     assert set(plans["int8_cpu"].int8) == {"camera"}
     assert plans["int8_cpu"].graphs["mic"] == plans["fp32"].graphs["mic"]
+
+
+def test_an_encoder_that_is_slower_once_layers_are_restored_becomes_float32(
+    demo_bundle: Path, data: Path, clock: Clock
+) -> None:
+    clock.fewer = {**clock.encoders, "camera": 1.2}
+    # Mixed restores a layer at least, and the first ones are the camera's.
+    _, outcome = run(demo_bundle, data, "tensorrt", "cpu", precision="mixed").outcomes
+    assert (outcome.plan, outcome.latency["camera"].median) == ("mixed_cpu", 1.2)
+    assert len(outcome.trials) == 2
+    plans = open_bundle(demo_bundle).manifest.plans
+    assert set(plans["mixed_cpu"].int8) == {"mic"}
+    assert plans["mixed_cpu"].graphs["camera"] == plans["fp32"].graphs["camera"]
 
 
 def test_where_no_encoder_is_faster_fp32_is_recommended_and_the_bundle_left(

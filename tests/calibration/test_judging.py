@@ -71,11 +71,14 @@ def samples(count: int = 40, **labels: Any) -> list[Sample]:
     ]
 
 
-def judged(folder: Path, bundle: Bundle, data: list[Sample], **changes: Any) -> Trial:
-    config = CalibrateConfig(bundle=folder, data=folder, max_drop=5.0, **changes)
+def judge_of(folder: Path, bundle: Bundle, data: list[Sample], **changes: Any) -> Judge:
+    config = CalibrateConfig(bundle=folder, data=folder, **{"max_drop": 5.0, **changes})
     (folder / "store").mkdir()
-    judge = Judge(bundle, prepared(folder, data, bundle), folder / "store", config)
-    return judge.judge(bundle, NOTHING, 1.0)
+    return Judge(bundle, prepared(folder, data, bundle), folder / "store", config)
+
+
+def judged(folder: Path, bundle: Bundle, data: list[Sample], **changes: Any) -> Trial:
+    return judge_of(folder, bundle, data, **changes).judge(bundle, NOTHING, 1.0)
 
 
 def test_a_task_without_labels_beside_one_with_them_is_judged_by_agreement(
@@ -143,10 +146,35 @@ def test_recall_without_a_pair_that_matches_is_an_error_that_says_so(tmp_path: P
         judged(tmp_path, bundle, samples(pair=False), metric="recall_at_3")
 
 
-def test_what_the_samples_cannot_tell_is_an_error_that_names_the_task(tmp_path: Path) -> None:
-    bundle = with_candidate({"level": LEVEL}, {})
-    with pytest.raises(ConfigError, match="task 'level': these samples cannot tell relative_mae"):
-        judged(tmp_path, bundle, samples(level=1.0))
+@pytest.mark.parametrize(
+    ("task", "label", "metric", "words"),
+    [
+        (LEVEL, 1.0, None, "relative_mae: their true values are all the same"),
+        (PAIR, True, "roc_auc", "roc_auc: it takes some for which a label holds and some for"),
+        (TAGS, [], None, "mean_average_precision: it takes some for which a label holds"),
+    ],
+)
+def test_what_the_samples_cannot_tell_is_an_error_before_anything_is_tried(
+    tmp_path: Path, task: Any, label: Any, metric: str | None, words: str
+) -> None:
+    bundle = with_candidate({"it": task}, {})
+    with pytest.raises(ConfigError, match=f"task 'it': these samples cannot tell {words}"):
+        judge_of(tmp_path, bundle, samples(it=label), metric=metric)
+
+
+@pytest.mark.parametrize(("max_drop", "named"), [(10.0, False), (9.9, True)])
+def test_a_subset_in_which_one_clip_alone_would_be_too_much_is_named_and_not_judged(
+    tmp_path: Path, max_drop: float, named: bool
+) -> None:
+    data = samples(25, side="left")
+    alone = [Sample(where=s.where, raws={"bee": s.raws["bee"]}, labels=s.labels) for s in data[:20]]
+    bundle = with_candidate({"side": SIDE}, {"side": -1.0})  # left for right
+    trial = judged(tmp_path, bundle, [*alone, *data[20:]], max_drop=max_drop)
+    # Of ant there are 5 clips, and 20 % or 19.8 % may be lost: it takes 5 clips, or 6.
+    assert trial.unjudged == ({"ant": {"side": 5}} if named else {})
+    assert (trial.subsets["ant"] == {}) == named
+    assert trial.subsets["bee"]["side"] != 0
+    assert trial.to_json()["unjudged"] == trial.unjudged
 
 
 def test_a_subset_whose_few_samples_cannot_tell_is_left_out(tmp_path: Path) -> None:
