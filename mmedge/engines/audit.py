@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
@@ -17,9 +17,19 @@ from mmedge.engines.graph import MULTIPLY, PlanGraph
 from mmedge.engines.layers import Fused
 from mmedge.errors import ProofError
 
+if TYPE_CHECKING:
+    import onnx
+
 __all__ = ["Audit", "Promise", "audit", "read_promise"]
 
 _PRECISIONS = {"FLOAT": "Float", "FLOAT16": "Half", "INT8": "Int8"}
+_TYPES = _PRECISIONS | {
+    "BFLOAT16": "BFloat16",
+    "UINT8": "UInt8",
+    "INT32": "Int32",
+    "INT64": "Int64",
+    "BOOL": "Bool",
+}
 SHOWN = 3
 
 
@@ -30,14 +40,18 @@ class Promise:
     Attributes:
         products: name of each convolution and matrix product -> ``Float``, ``Half``, ``Int8``.
         adds: names of the nodes that add, which a product may take along.
-        casts: names of the nodes that turn one float type into another, before a product too.
+        casts: name of each node that turns one type into another, before a product too -> the
+            type that it takes.
         attentions: the products of each attention.
+        spare: products that an engine may lack: they hang on shapes alone, so that they may be
+            computed once, when it is built; or no output hangs on them.
     """
 
     products: dict[str, str]
     adds: frozenset[str]
-    casts: frozenset[str]
+    casts: dict[str, str]
     attentions: tuple[frozenset[str], ...]
+    spare: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,22 +109,28 @@ def read_promise(graph: PlanGraph, int8: Collection[str]) -> Promise:
         int8: the layers that the plan lists.
 
     Raises:
-        ProofError: the plan lists a layer as INT8 that has no Q/DQ, or leaves one out.
+        ProofError: the plan lists a layer as INT8 that has no Q/DQ, or leaves one out; or two
+            products have the same name, and an engine's layers tell which nodes they are of by
+            that.
     """
     attentions = tuple(graph.attentions())
-    products = [node for node in graph.nodes if node.op_type in MULTIPLY]
-    rounded = {node.name for node in products if all(map(graph.is_rounded, node.input[:2]))}
+    products = _products(graph)
+    rounded = {
+        name for name, node in products.items() if all(map(graph.is_rounded, node.input[:2]))
+    }
     if differs := sorted(rounded ^ set(int8)):
         listed = "lists" if differs[0] in int8 else "does not list"
         raise ProofError(
             f"{graph.what}: the plan {listed} {differs[0]!r} as INT8, and its graph says otherwise"
         )
     taken = {
-        node.name: [name for name in node.input[:2] if name in graph.moving] for node in products
+        name: [value for value in node.input[:2] if value in graph.moving]
+        for name, node in products.items()
     }
-    adds, casts = (
-        frozenset(node.name for node in graph.nodes if node.op_type in operators)
-        for operators in (("Add", "Sum"), ("Cast",))
+    spare = frozenset(
+        name
+        for name, node in products.items()
+        if node.output[0] not in graph.hanging & graph.needed
     )
     types = graph.types()
     return Promise(
@@ -119,10 +139,31 @@ def read_promise(graph: PlanGraph, int8: Collection[str]) -> Promise:
             for name, values in taken.items()
             if values
         },
-        adds=adds,
-        casts=casts,
+        adds=frozenset(_name(node) for node in graph.nodes if node.op_type in ("Add", "Sum")),
+        casts={
+            _name(node): _TYPES.get(types[node.input[0]], "")
+            for node in graph.nodes
+            if node.op_type == "Cast"
+        },
         attentions=attentions,
+        spare=spare,
     )
+
+
+def _name(node: onnx.NodeProto) -> str:
+    """Give a node's name, or that under which TensorRT lists it where it has none."""
+    return node.name or f"node_of_{node.output[0]}"
+
+
+def _products(graph: PlanGraph) -> dict[str, onnx.NodeProto]:
+    found: dict[str, onnx.NodeProto] = {}
+    for node in graph.nodes:
+        if node.op_type in MULTIPLY and found.setdefault(_name(node), node) is not node:
+            raise ProofError(
+                f"{graph.what} has two products with the name {_name(node)!r}: what an engine "
+                "computes could not be told of either. Export it again."
+            )
+    return found
 
 
 def audit(promise: Promise, engine: Sequence[Fused], *, hidden: bool = False) -> Audit:
@@ -141,9 +182,7 @@ def audit(promise: Promise, engine: Sequence[Fused], *, hidden: bool = False) ->
         layers = [each for each in holding if each.multiplies] or holding
         if layers and all(_fits(each, wanted, promise) for each in layers):
             counts[wanted] += 1
-        elif layers or (
-            wanted == "Int8" and not hidden
-        ):  # what is computed once, when it is built, is in none
+        elif layers or not (hidden or name in promise.spare):
             inputs = sorted({kind for each in layers for kind in each.inputs}) or ["nothing"]
             wrong.append(f"{name} takes {' and '.join(inputs)} where {wanted} was promised")
     fused = sum(any(pair <= each.nodes for each in engine) for pair in promise.attentions)
@@ -164,4 +203,5 @@ def _fits(layer: Fused, wanted: str, promise: Promise) -> bool:
         return "Int8" in kinds and (len(kinds) == 1 or bool(layer.nodes & promise.adds))
     if "Int8" in kinds:
         return False
-    return kinds == {wanted} or bool(layer.nodes & promise.casts)
+    cast = {promise.casts[name] for name in layer.nodes & promise.casts.keys()}
+    return bool({wanted, *cast} & set(layer.inputs)) and kinds <= {wanted, *cast}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ __all__ = ["MULTIPLY", "PlanGraph"]
 
 MULTIPLY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Operators that are worth a precision of their own."""
+_SHAPES = ("Shape", "Size")
 _SMALL_BYTES = 1024
 
 
@@ -41,9 +42,9 @@ class PlanGraph:
             raise ArtefactError(f"{what} is not an ONNX file: {exc}") from exc
 
     @property
-    def nodes(self) -> Iterable[onnx.NodeProto]:
+    def nodes(self) -> Sequence[onnx.NodeProto]:
         """The nodes, in the order of the file."""
-        nodes: Iterable[onnx.NodeProto] = self.model.graph.node
+        nodes: Sequence[onnx.NodeProto] = self.model.graph.node
         return nodes
 
     @cached_property
@@ -77,6 +78,24 @@ class PlanGraph:
         for node in self.nodes:
             if any(name in found for name in node.input):
                 found.update(node.output)
+        return frozenset(found)
+
+    @cached_property
+    def hanging(self) -> frozenset[str]:
+        """Values that hang on what is in the graph's inputs, and not on their shapes alone."""
+        found = {each.name for each in self.model.graph.input} - self.constants.keys()
+        for node in self.nodes:
+            if node.op_type not in _SHAPES and any(name in found for name in node.input):
+                found.update(node.output)
+        return frozenset(found)
+
+    @cached_property
+    def needed(self) -> frozenset[str]:
+        """Values that an output of the graph hangs on, and not on their shapes alone."""
+        found = {each.name for each in self.model.graph.output}
+        for node in reversed(self.nodes):
+            if node.op_type not in _SHAPES and any(name in found for name in node.output):
+                found.update(node.input)
         return frozenset(found)
 
     def is_rounded(self, value: str) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -79,8 +77,9 @@ def promised(**products: str) -> Promise:
     return Promise(
         products=products,
         adds=frozenset({"add"}),
-        casts=frozenset({"cast"}),
+        casts={"to_half": "Float", "to_float": "Half", "of_bytes": "UInt8"},
         attentions=(frozenset({"one", "two"}),),
+        spare=frozenset({"folded"}),
     )
 
 
@@ -116,6 +115,12 @@ def test_an_engine_that_is_what_was_promised_passes() -> None:
         ("Int8", [layer("Int8", "other")], "conv takes nothing where Int8 was promised"),
         ("Half", [layer("Float", "conv")], "conv takes Float where Half was promised"),
         ("Half", [layer("Int8", "conv")], "conv takes Int8 where Half was promised"),
+        ("Half", [layer("Half", "other")], "conv takes nothing where Half was promised"),
+        ("Float", [layer("Float", "other")], "conv takes nothing where Float was promised"),
+        # A cast excuses the type that it takes, and no other.
+        ("Half", [layer("Float", "conv", "to_float")], "conv takes Float where Half"),
+        ("Half", [layer("Float", "of_bytes", "conv")], "conv takes Float where Half"),
+        ("Half", [layer("Bool", "to_half", "conv")], "conv takes Bool where Half"),
         ("Float", [layer("Half", "conv")], "conv takes Half where Float was promised"),
     ],
 )
@@ -129,14 +134,22 @@ def test_a_product_in_another_precision_fails(wanted: str, engine: list[Fused], 
     ("wanted", "engine"),
     [
         ("Int8", [layer("Int8 Half", "conv", "add")]),  # a skip branch, added inside
-        ("Half", [layer("Float", "cast", "conv")]),  # the cast is in the same layer
-        ("Float", [layer("Half", "cast", "conv")]),
+        ("Half", [layer("Float", "to_half", "conv")]),  # the cast is in the same layer
+        ("Half", [layer("Float Half", "to_half", "conv", "to_float")]),
+        ("Float", [layer("Half", "to_float", "conv")]),
+        ("Float", [layer("UInt8", "of_bytes", "conv")]),
     ],
 )
 def test_what_is_added_or_cast_in_the_same_layer_is_no_other_precision(
     wanted: str, engine: list[Fused]
 ) -> None:
     assert audit(promised(conv=wanted), engine).wrong == ()
+
+
+def test_one_that_hangs_on_shapes_alone_may_be_missing_but_not_be_another() -> None:
+    assert audit(promised(folded="Float"), [layer("Half", "other")]).wrong == ()
+    (wrong,) = audit(promised(folded="Float"), [layer("Half", "folded")]).wrong
+    assert wrong == "folded takes Half where Float was promised"
 
 
 def test_what_a_dla_runs_is_not_listed_and_not_missed() -> None:
@@ -155,7 +168,7 @@ def test_many_complaints_are_counted_and_the_first_shown() -> None:
         audit(promised(**names), [layer("Half", "other")]).check("graph 'g'")
 
 
-def rounded_product(**constants: Any) -> bytes:
+def rounded_product() -> bytes:
     """One product in INT8, and one that is not."""
     return graph_of(
         [
@@ -174,8 +187,47 @@ def rounded_product(**constants: Any) -> bytes:
 def test_a_promise_is_read_from_the_graph_s_types() -> None:
     promise = read_promise(PlanGraph(rounded_product(), "graph 'g'"), ["the_first"])
     assert promise.products == {"the_first": "Int8", "the_second": "Half"}
-    assert promise.casts == {"the_half", "the_y"}
-    assert promise.attentions == ()
+    assert promise.casts == {"the_half": "Float", "the_y": "Half"}
+    assert (promise.attentions, promise.spare) == ((), frozenset())
+
+
+FACTOR = {"w": np.ones((3, 3), np.float32)}
+
+
+def test_a_product_of_shapes_or_that_no_output_hangs_on_may_be_missing() -> None:
+    model = graph_of(
+        [
+            node("Shape", ["x"], "sizes"),
+            node("ConstantOfShape", ["sizes"], "zeros"),
+            node("MatMul", ["zeros", "w"], "steady"),
+            node("MatMul", ["x", "w"], "sized"),
+            node("Shape", ["sized"], "others"),
+            node("MatMul", ["x", "w"], "dead"),
+            node("MatMul", ["x", "w"], "alive"),
+            node("Add", ["alive", "steady"], "sum"),
+            node("Reshape", ["sum", "others"], "y"),
+        ],
+        FACTOR,
+    )
+    promise = read_promise(PlanGraph(model, "graph 'g'"), ())
+    assert promise.products.keys() == {"the_steady", "the_sized", "the_dead", "the_alive"}
+    assert promise.spare == {"the_steady", "the_sized", "the_dead"}
+
+
+def unnamed(*names: str) -> bytes:
+    first, second = node("MatMul", ["x", "w"], "h"), node("MatMul", ["h", "w"], "y")
+    first.name, second.name = names
+    return graph_of([first, second], FACTOR)
+
+
+def test_products_without_a_name_have_that_which_tensorrt_lists_them_under() -> None:
+    promise = read_promise(PlanGraph(unnamed("", ""), "graph 'g'"), ())
+    assert promise.products == {"node_of_h": "Float", "node_of_y": "Float"}
+
+
+def test_two_products_with_one_name_are_refused() -> None:
+    with pytest.raises(ProofError, match=r"two products with the name 'same'.*Export it again"):
+        read_promise(PlanGraph(unnamed("same", "same"), "graph 'g'"), ())
 
 
 @pytest.mark.parametrize(
