@@ -8,7 +8,6 @@ exist. A bundle may also live in memory, while it is made.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import re
@@ -19,7 +18,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmedge.errors import ArtefactError, ConfigError, ResourceError
+from mmedge._files import file_errors, sync_folder, write_synced, write_whole
+from mmedge.errors import ArtefactError, ConfigError
 from mmedge.manifest import MAX_MANIFEST_BYTES, FileRef, Manifest, parse_manifest
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "file_ref",
     "open_bundle",
     "save_bundle",
-    "write_whole",
     "writing",
 ]
 
@@ -157,13 +156,8 @@ def save_bundle(bundle: Bundle, path: Path | str, *, replace: bool = False) -> B
     check_target(folder, replace=replace)
     contents = {ref.name: bundle.read(ref) for ref in bundle.manifest.files}
     write = _replace if folder.exists() else _create
-    try:
+    with file_errors(folder):
         write(folder, contents, _encode(bundle.manifest))
-    except OSError as exc:
-        full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise (ResourceError if full else ConfigError)(
-            f"{folder} cannot be written: {exc.strerror or exc}"
-        ) from exc
     return open_bundle(folder)
 
 
@@ -171,14 +165,14 @@ def _create(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> Non
     staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
     try:
         for name, data in contents.items():
-            _write(staged / name, data)
-        _write(staged / MANIFEST, manifest)
+            write_synced(staged / name, data)
+        write_synced(staged / MANIFEST, manifest)
         staged.chmod(0o755)
         staged.rename(folder)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         raise
-    _sync_folder(folder.absolute().parent)
+    sync_folder(folder.absolute().parent)
 
 
 def _replace(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> None:
@@ -186,8 +180,8 @@ def _replace(folder: Path, contents: Mapping[str, bytes], manifest: bytes) -> No
         new = [folder / name for name in contents if not (folder / name).exists()]
         try:
             for name, data in contents.items():
-                write_whole(folder / name, data)
-            write_whole(folder / MANIFEST, manifest)
+                _renew(folder / name, data)
+            _renew(folder / MANIFEST, manifest)
         except BaseException:
             if (folder / MANIFEST).read_bytes() != manifest:
                 for path in new:
@@ -223,35 +217,10 @@ def writing(folder: Path, *, wait_s: float = 10.0) -> Iterator[None]:
         lock.release()
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that its name holds the old content or the new, never a part."""
-    if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
-        return
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        _write(draft, data)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # Windows cannot open folders, and needs no flush for a rename
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _renew(path: Path, data: bytes) -> None:
+    """Write a file that does not hold this already."""
+    if path.is_symlink() or not path.is_file() or path.read_bytes() != data:
+        write_whole(path, data)
 
 
 def _encode(manifest: Manifest) -> bytes:

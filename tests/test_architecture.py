@@ -24,6 +24,7 @@ MAX_FUNCTION_LINES = 50  # without signature and docstring
 BASE = frozenset(
     {
         "_closing",
+        "_files",
         "_folders",
         "_memory",
         "_optional",

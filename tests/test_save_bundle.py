@@ -10,6 +10,7 @@ from typing import Any
 import filelock
 import pytest
 
+import mmedge._files
 import mmedge.bundle
 from mmedge.bundle import MANIFEST, check_target, open_bundle, save_bundle, writing
 from mmedge.errors import ArtefactError, ConfigError, MmedgeError, ResourceError
@@ -33,16 +34,17 @@ def named(folder: Path) -> set[str]:
 def fail_at(monkeypatch: pytest.MonkeyPatch, number: int, error: BaseException) -> None:
     """Let the ``number``-th write to the disk fail, after half of it."""
     calls: list[Path] = []
-    real = mmedge.bundle._write
+    real = mmedge._files.write_synced
 
-    def write(path: Path, data: bytes) -> None:
+    def write(path: Path, data: bytes, mode: int = 0o666) -> None:
         calls.append(path)
         if len(calls) == number:
             path.write_bytes(data[: len(data) // 2])
             raise error
         real(path, data)
 
-    monkeypatch.setattr(mmedge.bundle, "_write", write)
+    for module in (mmedge._files, mmedge.bundle):
+        monkeypatch.setattr(module, "write_synced", write)
 
 
 def test_what_is_written_is_what_was_in_memory(tmp_path: Path) -> None:
@@ -86,7 +88,7 @@ def test_a_failed_replacement_leaves_the_old_bundle_and_nothing_else(
 def test_an_interrupt_after_the_manifest_leaves_the_new_bundle_whole(
     written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = mmedge.bundle._sync_folder
+    real = mmedge._files.sync_folder
 
     def sync(folder: Path) -> None:
         real(folder)
@@ -94,7 +96,7 @@ def test_an_interrupt_after_the_manifest_leaves_the_new_bundle_whole(
             raise KeyboardInterrupt
 
     bundle = linear_bundle(2)
-    monkeypatch.setattr(mmedge.bundle, "_sync_folder", sync)
+    monkeypatch.setattr(mmedge._files, "sync_folder", sync)
     with pytest.raises(KeyboardInterrupt):
         save_bundle(bundle, written, replace=True)
     after = open_bundle(written)
@@ -127,13 +129,13 @@ def test_a_replaced_bundle_keeps_no_old_file_of_ours_and_every_file_of_the_users
 
 def test_the_manifest_is_replaced_last(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    real = mmedge.bundle._write
+    real = mmedge._files.write_synced
 
-    def write(path: Path, data: bytes) -> None:
+    def write(path: Path, data: bytes, mode: int = 0o666) -> None:
         order.append(path.name)
         real(path, data)
 
-    monkeypatch.setattr(mmedge.bundle, "_write", write)
+    monkeypatch.setattr(mmedge._files, "write_synced", write)
     save_bundle(linear_bundle(2), written, replace=True)
     assert order.index(".manifest.json.part") == len(order) - 1
     assert len(order) > 1

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmedge.bundle import Bundle, write_whole
+from mmedge._files import file_errors, write_whole
+from mmedge.bundle import Bundle
 from mmedge.engines.audit import Audit, Promise, audit, read_promise
 from mmedge.engines.builder import Compiled, build_engine, inspect_engine
 from mmedge.engines.cache import EngineCache
@@ -260,8 +261,6 @@ class _Work:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a file of the user's folder, which is made if it is not there."""
-    try:
+    with file_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)
-    except OSError as exc:
-        raise ConfigError(f"{path} cannot be written: {exc.strerror or exc}") from exc

@@ -9,11 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmedge._files import DRAFT
 from mmedge._folders import cache_folder
 from mmedge.engines.device_key import Unfit, default_key_file, make_key, read_key
-from mmedge.engines.locking import alone, sync_folder, writing
+from mmedge.engines.locking import alone, writing
 from mmedge.engines.request import BUILDER, EngineRequest, Place
-from mmedge.engines.stored import DRAFT, Built, Head, read_engine, read_head, write_engine
+from mmedge.engines.stored import Built, Head, read_engine, read_head, write_engine
 from mmedge.errors import ConfigError, IncompatibleError
 
 __all__ = ["LIMIT_BYTES", "EngineCache", "Entry", "default_folder"]
@@ -117,7 +118,6 @@ class EngineCache:
             built = build()
             with writing(self.folder):
                 write_engine(path, request, built, key)
-                sync_folder(self.folder)
                 self._mine.add(path)
                 self._tidy(path, request)
         return built

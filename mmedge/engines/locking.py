@@ -11,10 +11,11 @@ from pathlib import Path
 
 from mmedge.errors import ConfigError, ResourceError
 
-__all__ = ["alone", "sync_folder", "writing"]
+__all__ = ["alone", "writing"]
 
 _LOCK = ".lock"
 _POSIX = os.name == "posix"
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -37,7 +38,8 @@ def alone(folder: Path, on_wait: Callable[[str], None] | None) -> Iterator[None]
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _check_folder(folder)
-        lock = FileLock(folder / _LOCK, mode=0o600)
+        # What it falls back to stays behind when its holder is killed, and keeps out nobody else.
+        lock = FileLock(folder / _LOCK, mode=0o600, fallback_to_soft=False)
         try:
             lock.acquire(timeout=0)
         except Timeout as exc:
@@ -47,7 +49,9 @@ def alone(folder: Path, on_wait: Callable[[str], None] | None) -> Iterator[None]
                 ) from exc
             on_wait("another process builds engines; this one waits for it")
             lock.acquire(timeout=-1)
-        except NotImplementedError as exc:
+        except OSError as exc:
+            if exc.errno not in _NO_LOCKS:
+                raise
             raise ConfigError(
                 f"{folder} is on a file system without locks. Set MMEDGE_CACHE to a folder on a "
                 "local disk."
@@ -78,17 +82,6 @@ def writing(folder: Path) -> Iterator[None]:
             f"engines cannot be kept in {folder} ({exc.strerror or exc}). Set MMEDGE_CACHE to a "
             "folder that this user may write."
         ) from exc
-
-
-def sync_folder(folder: Path) -> None:
-    """Have a rename outlive a power cut."""
-    if not _POSIX:  # Windows cannot open folders, and needs no flush for a rename
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _check_folder(folder: Path) -> None:

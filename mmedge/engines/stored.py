@@ -20,18 +20,17 @@ import hmac
 import json
 import os
 import struct
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mmedge._files import write_whole
 from mmedge.engines.device_key import Unfit, open_plain
 from mmedge.engines.request import EngineRequest
 
-__all__ = ["DRAFT", "Built", "Head", "read_engine", "read_head", "write_engine"]
+__all__ = ["Built", "Head", "read_engine", "read_head", "write_engine"]
 
-DRAFT = ".part"
 _MAGIC = b"mmedge engine 2\n"
 _FRONT = struct.Struct("<16sI")
 _SIGNATURE_BYTES = 32
@@ -79,17 +78,7 @@ def write_engine(path: Path, request: EngineRequest, built: Built, key: bytes) -
     if len(head) > _MAX_HEAD_BYTES:
         raise OSError(errno.EFBIG, f"what is said of the engine has {len(head)} bytes")
     front = _FRONT.pack(_MAGIC, len(head)) + head
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=DRAFT)  # 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(front + _sign(front, key))
-            file.write(built.engine)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    write_whole(path, front + _sign(front, key), built.engine, mode=0o600)
 
 
 def read_head(path: Path, key: bytes) -> Head:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from mmedge._files import file_errors, write_whole
 from mmedge._folders import cache_folder
-from mmedge.bundle import Bundle, write_whole
-from mmedge.errors import ConfigError, ResourceError
+from mmedge.bundle import Bundle
+from mmedge.errors import ConfigError
 from mmedge.runtime.machine import Machine, this_machine, versions
 from mmedge.specs.base import Name, Note, Spec
 from mmedge.specs.plan import Sha256
@@ -130,14 +130,9 @@ def save_record(record: Record, bundle: Bundle, machine: Machine) -> Path:
         ResourceError: the disk is full.
     """
     path = _place(bundle, machine)
-    try:
+    with file_errors(path, "Set MMEDGE_CACHE to another folder."):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, (record.model_dump_json(indent=1) + "\n").encode())
-    except OSError as exc:
-        full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise (ResourceError if full else ConfigError)(
-            f"{path} cannot be written: {exc.strerror or exc}. Set MMEDGE_CACHE to another folder."
-        ) from exc
     return path
 
 

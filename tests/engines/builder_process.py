@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mmedge import _files
 from mmedge.engines import cache as cache_module
-from mmedge.engines import device_key, stored
+from mmedge.engines import device_key
 from mmedge.engines.cache import EngineCache
 from mmedge.engines.device_key import make_key
 from mmedge.engines.stored import Built
@@ -23,10 +24,10 @@ MOMENTS = {
     "key drafted": (device_key.os, "fsync", "before"),
     "locked": (cache_module, "make_key", "after"),
     "building": (None, "", ""),
-    "engine begun": (stored.os, "fdopen", "in its second write"),
-    "engine drafted": (stored.os, "fsync", "before"),
-    "engine synced": (stored.os, "fsync", "after"),
-    "engine renamed": (cache_module, "sync_folder", "before"),
+    "engine begun": (_files.os, "fdopen", "in its second write"),
+    "engine drafted": (_files.os, "fsync", "before"),
+    "engine synced": (_files.os, "fsync", "after"),
+    "engine renamed": (_files, "sync_folder", "before"),
     "tidied": (EngineCache, "_tidy", "after"),
 }
 

@@ -24,6 +24,8 @@ DRIVER = Driver(version=(12, 6), kernel="540.4.0", gpus=(ORIN,))
 class Settings:
     """An ``IBuilderConfig``."""
 
+    num_compute_capabilities = 0
+
     def __init__(self, cannot_on_dla: Sequence[str]) -> None:
         self.told: dict[str, Any] = {}
         self.progress_monitor: Any = None
@@ -42,6 +44,10 @@ class Settings:
 
     def add_optimization_profile(self, profile: Any) -> None:
         self.told["profile"] = profile.shapes
+
+    def set_compute_capability(self, capability: str, index: int) -> None:
+        assert index < self.num_compute_capabilities
+        self.told["capability"] = capability
 
     def can_run_on_DLA(self, layer: Any) -> bool:  # noqa: N802 - TensorRT's name
         return layer.name not in self._cannot
@@ -83,6 +89,8 @@ class FakeTensorRT:
         starts: whether there is a ``Builder`` to be had.
         interrupted: signal that comes while it compiles.
         dla_cores: of the board.
+        listing: what it prints of the layers, where it compiles ahead of time; empty if it
+            cannot.
     """
 
     __version__ = "10.3.0"
@@ -97,6 +105,7 @@ class FakeTensorRT:
         starts: bool = True,
         interrupted: int = 0,
         dla_cores: int = 0,
+        listing: str = "",
         weak: bool = True,
         strong: bool = True,
     ) -> None:
@@ -119,7 +128,9 @@ class FakeTensorRT:
         self._inputs = inputs
         self._layers, self._refuses, self._fails = layers, refuses, fails
         self.interrupted = interrupted
-        self._starts, self._dla_cores = starts, dla_cores
+        self._starts, self._dla_cores, self._listing = starts, dla_cores, listing
+        if listing:
+            self.ComputeCapability = SimpleNamespace(SM86="SM86")
 
     def Builder(self, listener: Any) -> Any:  # noqa: N802
         if not self._starts:
@@ -144,6 +155,7 @@ class FakeTensorRT:
             if self._fails:
                 listener.log(1, self._fails)
                 return None
+            listener.log(4, self._listing)
             return b"an engine"
 
         return SimpleNamespace(

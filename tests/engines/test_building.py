@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from dataclasses import fields, replace
 from functools import partial
@@ -17,7 +18,7 @@ from mmedge.engines.building import build_engines, choose_plan_for_engines
 from mmedge.engines.cache import EngineCache
 from mmedge.engines.config import BuildConfig
 from mmedge.engines.graph import PlanGraph
-from mmedge.errors import ConfigError, IncompatibleError, ProofError
+from mmedge.errors import ConfigError, IncompatibleError, ProofError, ResourceError
 from mmedge.manifest import Plan
 from tests.engines.fake_tensorrt import FakeTensorRT, toolkit_of
 from tests.engines.requests import cache_in
@@ -201,6 +202,51 @@ def test_a_bundle_larger_than_the_users_cache_may_be_keeps_all_its_engines(
     using(monkeypatch, FakeTensorRT(layers=listed(demo, "Float")))
     build_engines(demo, BuildConfig())
     assert len(EngineCache().entries()) == 4
+
+
+def ahead_of_time(monkeypatch: pytest.MonkeyPatch, demo: Bundle) -> FakeTensorRT:
+    """A stand-in that compiles for a GPU that is not here."""
+    lines = (
+        f"Name: {each['Name']}, LayerType: gemm, Inputs: [ {{ Name: a, Datatype: Float }}], Out"
+        f"puts: [], Metadata: {each['Metadata']}"
+        for each in listed(demo, "Float")
+    )
+    fake = FakeTensorRT(listing="\n".join(("Layers:", *lines)))
+    toolkit = replace(toolkit_of(fake), name="tensorrt_rtx", driver=None)
+    monkeypatch.setattr(building, "open_toolkit", lambda name, needs_gpu: toolkit)
+    return fake
+
+
+def test_ahead_of_time_every_graph_is_a_file_and_the_report_stands_beside(
+    monkeypatch: pytest.MonkeyPatch, demo: Bundle, tmp_path: Path
+) -> None:
+    fake = ahead_of_time(monkeypatch, demo)
+    build_engines(demo, BuildConfig(ahead_of_time="sm86", out=tmp_path / "out"))
+    assert fake.settings.told["capability"] == "SM86"
+    assert {each.name for each in (tmp_path / "out").iterdir()} == {
+        "build.json",
+        *(f"{graph}-fp32-sm86.engine" for graph in ("camera", "mic", "hint", "fusion")),
+    }
+    assert (tmp_path / "out" / "mic-fp32-sm86.engine").read_bytes() == b"an engine"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.ENOSPC, ResourceError), (errno.EACCES, ConfigError)]
+)
+def test_a_folder_that_is_full_is_another_error_than_one_that_may_not_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+    demo: Bundle,
+    tmp_path: Path,
+    number: int,
+    kind: type[Exception],
+) -> None:
+    def refuse(path: Path, *parts: bytes) -> None:
+        raise OSError(number, "refused", str(path))
+
+    ahead_of_time(monkeypatch, demo)
+    monkeypatch.setattr(building, "write_whole", refuse)
+    with pytest.raises(kind, match=r"camera-fp32-sm86\.engine cannot be written: refused"):
+        build_engines(demo, BuildConfig(ahead_of_time="sm86", out=tmp_path))
 
 
 def test_what_was_built_before_ctrl_c_is_kept(

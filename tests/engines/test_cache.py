@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import stat
 from collections.abc import Callable
@@ -9,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -375,11 +376,14 @@ def test_a_folder_that_cannot_be_made_is_said_before_the_build(tmp_path: Path) -
     assert spy.built == 0
 
 
-def test_a_file_system_without_locks_is_said(spy: Spy, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: FileLock, timeout: float | None = None) -> None:
-        raise NotImplementedError("FileSystem does not appear to support flock")
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP])
+def test_a_file_system_without_locks_is_said_and_nothing_else_is_taken_for_one(
+    spy: Spy, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(handle: int, how: int) -> None:
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(FileLock, "acquire", refuse)
+    monkeypatch.setattr(fcntl, "flock", flock)
     with pytest.raises(ConfigError, match="Set MMEDGE_CACHE to a folder on a local disk"):
         spy.ask()
     assert spy.built == 0
@@ -391,7 +395,7 @@ def test_a_full_disk_is_said_and_leaves_no_part(spy: Spy, monkeypatch: pytest.Mo
 
     spy.ask()
     spy.cache.clean()
-    monkeypatch.setattr("mmedge.engines.stored.os.fsync", full)
+    monkeypatch.setattr("mmedge._files.os.fsync", full)
     with pytest.raises(ResourceError, match=r"the disk of .* is full"):
         spy.ask()
     assert [each.name for each in spy.cache.folder.iterdir()] == [".lock"]

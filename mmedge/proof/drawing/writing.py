@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import tempfile
 from pathlib import Path
 
-from mmedge.bundle import write_whole
-from mmedge.errors import ConfigError, ResourceError
+from mmedge._files import file_errors, write_whole
+from mmedge.errors import ConfigError
 
 __all__ = ["check_page", "write_page"]
 
@@ -40,10 +39,5 @@ def write_page(path: Path, page: str) -> None:
         ConfigError: the system does not let us write.
         ResourceError: the disk is full.
     """
-    try:
+    with file_errors(path):
         write_whole(path, page.encode())
-    except OSError as exc:
-        full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise (ResourceError if full else ConfigError)(
-            f"{path} cannot be written: {exc.strerror or exc}"
-        ) from exc

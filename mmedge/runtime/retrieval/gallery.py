@@ -6,7 +6,6 @@ from a stranger: sizes, types and names are held against the bundle's manifest.
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, ValidationError
 
-from mmedge.bundle import Bundle, write_whole
+from mmedge._files import file_errors, write_whole
+from mmedge.bundle import Bundle
 from mmedge.errors import ArtefactError, ConfigError, IncompatibleError, ResourceError
 from mmedge.manifest import FUSION, Manifest, first_complaint
 from mmedge.runtime.archive import pack, unpack
@@ -146,13 +146,8 @@ def save_gallery(gallery: Gallery, path: Path | str, *, replace: bool = False) -
         flat[f"end_ns/{name}"] = table.end_ns
         flat |= {f"embedding/{name}/{key}": each for key, each in table.embeddings.items()}
     check_size(sum(each.nbytes for each in flat.values()))
-    try:
+    with file_errors(path):
         write_whole(path, pack(flat, compress=False))
-    except OSError as exc:
-        full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise (ResourceError if full else ConfigError)(
-            f"{path} cannot be written: {exc.strerror or exc}"
-        ) from exc
 
 
 def open_gallery(path: Path | str, bundle: Bundle) -> Gallery:

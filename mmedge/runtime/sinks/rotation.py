@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mmedge._closing import Closing
+from mmedge._files import sync_folder
 from mmedge.errors import ConfigError
 
 __all__ = ["RotatedFile", "repair_tail"]
@@ -121,7 +122,7 @@ class RotatedFile(Closing):
             self._aside(surplus).unlink()
             surplus += 1
         self._reopen()
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
 
     def _aside(self, number: int) -> Path:
         return Path(f"{self.path}.{number}")
@@ -180,13 +181,3 @@ def _lock(handle: int, path: Path) -> None:
         except BlockingIOError as exc:
             told = f"another process writes to {path}. End it, or name another file."
             raise ConfigError(told) from exc
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring new names to the disk, where folders can be opened (not on Windows)."""
-    if sys.platform != "win32":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
