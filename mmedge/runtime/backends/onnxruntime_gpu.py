@@ -32,7 +32,7 @@ from mmedge.runtime.backends.onnxruntime_session import (
     reason_of,
     spec_of,
 )
-from mmedge.runtime.backends.opened import Opened
+from mmedge.runtime.backends.opened import Opened, no_memory
 from mmedge.runtime.backends.tables import tables_of
 from mmedge.specs import GraphSpec
 
@@ -109,8 +109,9 @@ class OnnxRuntimeCuda(Opened):
             )
         except Exception as exc:  # its exceptions have no common base but this
             why = reason_of(exc)
-            lacking = lacks_memory(str(exc))
-            raise (self._no_memory(why) if lacking else self._refused(ort, provider, why)) from exc
+            if lacks_memory(str(exc)):
+                raise no_memory(self._what, self.kind, why) from exc
+            raise self._refused(ort, provider, why) from exc
         vars(session).pop("_model_bytes", None)  # kept for a retry, which is disabled
         if session.get_providers()[:1] != [provider]:
             raise self._refused(ort, provider, f"it computes by {session.get_providers()}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmedge._memory import lacks_memory
 from mmedge.errors import ArtefactError, IncompatibleError
+from mmedge.runtime.backends.opened import no_memory
 from mmedge.runtime.backends.signature import graph_spec, tensor_spec
 from mmedge.specs import DType, GraphSpec, TensorSpec
 
@@ -58,6 +60,8 @@ def _spec(arg: Any, what: str) -> TensorSpec:
 def cannot_load(what: str, version: str, exc: Exception) -> Exception:
     """Put into words why a session could not be made."""
     reason = reason_of(exc)
+    if lacks_memory(str(exc)):
+        return no_memory(what, "cpu", reason)
     if "InvalidProtobuf" in type(exc).__name__ or "No graph was found" in reason:
         return ArtefactError(f"{what} is not an ONNX file: {reason}")
     return IncompatibleError(

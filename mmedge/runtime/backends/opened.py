@@ -17,7 +17,7 @@ from mmedge.runtime.backends.signature import check_feeds, check_results, fits, 
 from mmedge.runtime.backends.tables import Table, check_indices
 from mmedge.specs import GraphSpec
 
-__all__ = ["Opened"]
+__all__ = ["Opened", "no_memory"]
 
 
 class Opened(Closing):
@@ -84,14 +84,15 @@ class Opened(Closing):
     def _failed(self, batch: int, exc: Exception, why: str) -> MmedgeError:
         """Make the error of a graph that fails on what fits; ``why`` is the line that tells."""
         if lacks_memory(str(exc)):
-            return self._no_memory(why)
+            return no_memory(self._what, self.kind, why)
         return ArtefactError(f"{self._what} fails on a batch of {batch}: {why}. Export it again.")
 
-    def _no_memory(self, why: str) -> ResourceError:
-        """Make the error of memory that does not suffice, to open the graph or to run it."""
-        where, instead = "the memory", ""
-        if self.kind == "gpu":
-            where, instead = "the GPU's memory", ", or take --backend cpu"
-        return ResourceError(
-            f"{self._what}: {where} does not suffice: {why}. Close what else uses it{instead}."
-        )
+
+def no_memory(what: str, kind: Literal["cpu", "gpu"], why: str) -> ResourceError:
+    """Make the error of memory that does not suffice to open a graph, or to run it."""
+    where, instead = "the memory", ""
+    if kind == "gpu":
+        where, instead = "the GPU's memory", ", or take --backend cpu"
+    return ResourceError(
+        f"{what}: {where} does not suffice: {why}. Close what else uses it{instead}."
+    )

@@ -2,8 +2,8 @@
 
 On CPUs with AMX or BF16 it computes float32 graphs in BF16 unless told not to; here it is told,
 and asked whether it does. An index beyond its table, such as a token's that the model has no
-embedding for, gives zeros and no error: such indices are looked for in the inputs, see
-`mmedge.runtime.backends.tables`.
+embedding for, gives zeros and no error, and GatherND what lies there in memory: such indices are
+looked for in the inputs, see `mmedge.runtime.backends.tables`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mmedge._memory import lacks_memory
 from mmedge._optional import require
 from mmedge.errors import IncompatibleError
 from mmedge.runtime.backends import Arrays
-from mmedge.runtime.backends.opened import Opened
+from mmedge.runtime.backends.opened import Opened, no_memory
 from mmedge.runtime.backends.signature import graph_spec, tensor_spec
 from mmedge.runtime.backends.tables import tables_of
 from mmedge.specs import DType, TensorSpec
@@ -72,8 +73,11 @@ class OpenVino(Opened):
             graph = core.read_model(model)
             compiled = core.compile_model(graph, "CPU", options)
         except RuntimeError as exc:
+            why = _reason(exc)
+            if lacks_memory(str(exc)):
+                raise no_memory(what, "cpu", why) from exc
             raise IncompatibleError(
-                f"OpenVINO {ov.__version__} cannot load {what}: {_reason(exc)}. Take --backend cpu."
+                f"OpenVINO {ov.__version__} cannot load {what}: {why}. Take --backend cpu."
             ) from exc
         precision = compiled.get_property(_PRECISION).get_type_name()
         if precision != "f32":

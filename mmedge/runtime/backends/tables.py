@@ -1,6 +1,6 @@
-"""Indices that reach beyond a table: on a GPU, and to OpenVINO, they are zeros and no error.
+"""Indices that reach beyond a table: on a GPU, and to OpenVINO, they are no error.
 
-A token's that the model has no embedding for would be predicted from as if it were one. So the
+A token's that the model has no embedding for gives zeros, and would be predicted from. So the
 tables that are read at the indices of an input are found in the ONNX file, without the ``onnx``
 package, and the indices are looked at before they go in.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from onnx import helper
 
 from mmedge.bundle import Bundle
-from mmedge.errors import IncompatibleError, MissingDependencyError
+from mmedge.errors import IncompatibleError, MissingDependencyError, ResourceError
 from mmedge.proof.verify import verify
 from mmedge.runtime.backends import open_backend
 from mmedge.runtime.plans import choose_plan
@@ -57,6 +58,15 @@ def test_the_shipped_model_keeps_its_numbers(demo: Bundle) -> None:
 def test_it_imitates_nobody() -> None:
     with pytest.raises(IncompatibleError, match="imitates no other's"):
         open_backend("openvino", encoder_graph(), what="g", simulate=True)
+
+
+def test_memory_that_does_not_suffice_to_open_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def core() -> None:
+        raise RuntimeError("Exception from src/core.cpp:9:\nstd::bad_alloc\n")
+
+    monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(Core=core, __version__="2026"))
+    with pytest.raises(ResourceError, match=r"g: the memory does not suffice: std::bad_alloc\. Cl"):
+        open_backend("openvino", encoder_graph(), what="g")
 
 
 @pytest.mark.parametrize("target", ["cpu", "tensorrt"])
