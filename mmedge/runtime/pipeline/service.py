@@ -21,7 +21,6 @@ from mmedge.runtime.choosing import choose
 from mmedge.runtime.pipeline.binding import Inputs, bind
 from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.feeds import Feed
-from mmedge.runtime.pipeline.heaps import share_heaps
 from mmedge.runtime.pipeline.outputs import Outputs, make_sinks
 from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.running import run_service
@@ -148,7 +147,6 @@ def serve(
     def load() -> Bundle:
         return _open(path, config.downmix)
 
-    share_heaps()
     bundle = load()
     # As the engine chooses, with the threads that it begins with.
     threads = config.live.threads or 1
