@@ -14,6 +14,7 @@ from mmedge.calibration.lowering import Range
 from mmedge.calibration.sensitivity import Unit
 from mmedge.calibration.trial import Trial
 from mmedge.manifest import Kept
+from mmedge.specs import Task
 
 __all__ = ["BARS", "Calibration", "Outcome", "Watched"]
 
@@ -157,6 +158,11 @@ class Calibration:
     machine: str
     max_drop: float
     notes: tuple[str, ...] = ()
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """The model's."""
+        return self.bundle.manifest.tasks
 
     def to_json(self) -> dict[str, Any]:
         """Give plain types."""

@@ -220,6 +220,6 @@ def _show_numberless(found: Calibration) -> None:
 
 def _show_unlabelled(found: Calibration | Evaluation) -> None:
     """Say plainly which drops tell nothing of right or wrong."""
-    said = said_of_unlabelled(found.unlabelled, labelled=found.labelled)
+    said = said_of_unlabelled(found.unlabelled, found.tasks)
     if said:
         results().print(escape(said), highlight=False, soft_wrap=True)

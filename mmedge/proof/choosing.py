@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from mmedge.errors import ConfigError
 from mmedge.proof.paired import METRICS
 from mmedge.proof.recall import recall_k
-from mmedge.specs import Matching, Task
+from mmedge.specs import Matching, Raw, Regression, Task
 
 __all__ = ["check_metric", "metric_of", "said_of_unlabelled"]
 
@@ -40,14 +40,23 @@ def check_metric(asked: str | None, tasks: Mapping[str, Task]) -> None:
         )
 
 
-def said_of_unlabelled(unlabelled: Collection[str], *, labelled: bool) -> str:
+def said_of_unlabelled(unlabelled: Collection[str], tasks: Mapping[str, Task]) -> str:
     """Say what a drop is where there are no labels; nothing where all tasks have some.
 
     Args:
         unlabelled: tasks that no clip has a label for.
-        labelled: whether some other task has labels.
+        tasks: the model's.
     """
     if not unlabelled:
         return ""
-    who = f"There are no labels for {', '.join(unlabelled)}" if labelled else "There are no labels"
-    return f"{who}: a drop is how often a plan answers otherwise than fp32, not how often wrongly."
+    some = len(unlabelled) < len(tasks)
+    who = f"There are no labels for {', '.join(unlabelled)}" if some else "There are no labels"
+    numbers = [name for name in unlabelled if isinstance(tasks[name], (Regression, Raw))]
+    far = "how far a plan's numbers are from fp32's, not how far from the truth"
+    if len(numbers) == len(unlabelled):
+        return f"{who}: a drop is {far}."
+    also = f"; of {', '.join(numbers)} it is {far}" if numbers else ""
+    return (
+        f"{who}: a drop is how often a plan answers otherwise than fp32, not how often wrongly"
+        f"{also}."
+    )

@@ -87,7 +87,7 @@ def splits(found: Calibration) -> Markup:
         for name, count in found.samples.items()
     ]
     parts = [table(("part", "", "samples", "groups"), rows, numbers=(2, 3))]
-    if said := said_of_unlabelled(found.unlabelled, labelled=found.labelled):
+    if said := said_of_unlabelled(found.unlabelled, found.tasks):
         parts.append(element("p", said, class_="note"))
     parts += [element("p", f"{note}.", class_="note") for note in found.notes]
     if found.skipped:

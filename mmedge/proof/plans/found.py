@@ -8,6 +8,7 @@ from typing import Any
 
 from mmedge.proof.paired import Drop, samples_needed
 from mmedge.proof.tally import ClassMetrics
+from mmedge.specs import Task
 
 __all__ = ["Evaluation", "PlanFound", "Row", "Slice"]
 
@@ -124,6 +125,7 @@ class Evaluation:
         samples: how many there were.
         skipped: clips that could not be read, each with its place and why.
         labelled: whether there were labels for any task.
+        tasks: the model's.
         unlabelled: tasks without; their drops are agreement with ``fp32``.
         max_drop: the limit in points.
         whole: the subset that the limit is for: all that a sample has.
@@ -139,6 +141,7 @@ class Evaluation:
     samples: int
     skipped: tuple[str, ...]
     labelled: bool
+    tasks: Mapping[str, Task]
     unlabelled: tuple[str, ...]
     max_drop: float | None
     whole: str

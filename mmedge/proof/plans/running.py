@@ -67,6 +67,7 @@ def evaluate_plans(config: EvalConfig, say: Say = lambda _: None) -> Evaluation:
             samples=len(prepared),
             skipped=tuple(prepared.skipped),
             labelled=judge.labelled,
+            tasks=bundle.manifest.tasks,
             unlabelled=judge.unlabelled,
             max_drop=config.max_drop,
             whole=next(iter(judge.subsets)),
