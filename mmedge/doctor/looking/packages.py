@@ -107,7 +107,10 @@ def _distributions(folder: str, name: str) -> Iterator[Distribution]:
 def _read(distribution: Distribution, folder: str) -> Package | None:
     """Describe a package; half an installation has no name or version."""
     try:
-        name, version = distribution.metadata["Name"], distribution.version
+        told = distribution.metadata
+        if "Name" not in told or "Version" not in told:  # asked for, they would be warned of
+            return None
+        name, version = told["Name"], told["Version"]
     except (KeyError, OSError, TypeError, ValueError):
         return None
     if not name or not version:
