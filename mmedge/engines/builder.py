@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmedge.engines.config import BuildConfig
-from mmedge.engines.listening import Heard, interruptible, listen, make_monitor
+from mmedge.engines.listening import Heard, hear, interruptible, listener_of, make_monitor
+from mmedge.engines.opening import open_engine
 from mmedge.engines.profiles import Profile, check_profile
 from mmedge.engines.settings import make_settings, network_flags, use_dla
 from mmedge.engines.toolkit import Toolkit
@@ -71,27 +72,20 @@ def build_engine(
         ResourceError: the memory does not suffice.
         KeyboardInterrupt: Ctrl-C was pressed.
     """
-    trt = toolkit.trt
-    listener = listen(trt)
-    heard: Heard = listener.heard
     begin_ns = time.perf_counter_ns()
-    builder = _open_builder(listener, toolkit)
-    network = builder.create_network(network_flags(toolkit))
-    parser = trt.OnnxParser(network, listener)
-    if not parser.parse(read_model()):
-        raise IncompatibleError(_refusal(parser, what, toolkit))
-    inputs = (network.get_input(index) for index in range(network.num_inputs))
-    check_profile(what, profile, {tensor.name: tuple(tensor.shape) for tensor in inputs})
-    settings = make_settings(builder, profile, config, toolkit)
-    notes = []
-    if dla_core is not None:
-        notes.append(use_dla(settings, builder, network, dla_core, toolkit))
-    with interruptible() as stopped:
-        if hasattr(settings, "progress_monitor"):
-            settings.progress_monitor = make_monitor(trt, say, stopped)
-        serialised = builder.build_serialized_network(network, settings)
-    if serialised is None:
-        raise _failure(what, toolkit, heard)
+    with hear(toolkit.trt) as heard:
+        builder = _open_builder(toolkit, heard)
+        network, _parser = _parse(builder, read_model, what, profile, toolkit)
+        settings = make_settings(builder, profile, config, toolkit)
+        notes = []
+        if dla_core is not None:
+            notes.append(use_dla(settings, builder, network, dla_core, toolkit))
+        with interruptible() as stopped:
+            if hasattr(settings, "progress_monitor"):
+                settings.progress_monitor = make_monitor(toolkit.trt, say, stopped)
+            serialised = builder.build_serialized_network(network, settings)
+        if serialised is None:
+            raise _failure(what, toolkit, heard)
     return Compiled(
         engine=bytes(serialised),
         layers=heard.layers,
@@ -114,28 +108,41 @@ def inspect_engine(
 
     Raises:
         IncompatibleError: it cannot be opened again.
+        ResourceError: the memory does not suffice.
     """
     trt = toolkit.trt
-    listener = listen(trt)
-    runtime = trt.Runtime(listener)
-    if dla_core is not None:
-        runtime.DLA_core = dla_core
-    cuda_engine = runtime.deserialize_cuda_engine(engine)
-    if cuda_engine is None:
-        raise _failure(what, toolkit, listener.heard)
+    _runtime, cuda_engine = open_engine(engine, trt=trt, what=what, dla_core=dla_core)
     inspector = cuda_engine.create_engine_inspector()
     return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
 
-def _open_builder(listener: Any, toolkit: Toolkit) -> Any:
+def _open_builder(toolkit: Toolkit, heard: Heard) -> Any:
     try:
-        return toolkit.trt.Builder(listener)
+        return toolkit.trt.Builder(listener_of(toolkit.trt))
     except TypeError as exc:  # how its bindings say that there is none
-        why = [str(exc), *listener.heard.complaints][-1]
+        why = [str(exc), *heard.complaints][-1]
         raise IncompatibleError(
             f"{toolkit.name} {toolkit.version} cannot start: {why}. Does the driver here run the "
             "CUDA that it was made for? 'mmedge doctor' compares them."
         ) from exc
+
+
+def _parse(
+    builder: Any,
+    read_model: Callable[[], bytes],
+    what: str,
+    profile: Profile,
+    toolkit: Toolkit,
+) -> tuple[Any, Any]:
+    """Give the network, and its parser, which has to live as long: it holds weights."""
+    trt = toolkit.trt
+    network = builder.create_network(network_flags(toolkit))
+    parser = trt.OnnxParser(network, listener_of(trt))
+    if not parser.parse(read_model()):
+        raise IncompatibleError(_refusal(parser, what, toolkit))
+    inputs = (network.get_input(index) for index in range(network.num_inputs))
+    check_profile(what, profile, {tensor.name: tuple(tensor.shape) for tensor in inputs})
+    return network, parser
 
 
 def _refusal(parser: Any, what: str, toolkit: Toolkit) -> str:

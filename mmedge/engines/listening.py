@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
-__all__ = ["Heard", "interruptible", "listen", "listener_of", "make_monitor"]
+__all__ = ["Heard", "hear", "interruptible", "listener_of", "make_monitor"]
 
 _LOG = logging.getLogger(__name__)
 _QUIET_NS = 2_000_000_000
@@ -25,7 +25,7 @@ _QUIET_NS = 2_000_000_000
 
 @dataclass
 class Heard:
-    """What a compiler said.
+    """What TensorRT said while somebody listened.
 
     Attributes:
         complaints: the last errors and warnings, in order.
@@ -36,11 +36,23 @@ class Heard:
     layers: str = ""
 
 
-def listen(trt: Any) -> Any:
-    """Give this process's ``ILogger``, with nothing heard yet; what it hears is ``.heard``."""
-    listener = listener_of(trt)
-    listener.heard = Heard()
-    return listener
+@contextmanager
+def hear(trt: Any) -> Iterator[Heard]:
+    """Listen to what TensorRT says in this thread, for this one's ears alone.
+
+    What it says in a thread where nobody listens, such as one of its compiler's own, is for
+    all that listen.
+    """
+    listening, thread = listener_of(trt).listening, threading.get_ident()
+    before, heard = listening.get(thread), Heard()
+    listening[thread] = heard
+    try:
+        yield heard
+    finally:
+        if before is None:
+            del listening[thread]
+        else:
+            listening[thread] = before
 
 
 @cache
@@ -53,13 +65,16 @@ def listener_of(trt: Any) -> Any:
     loud = (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR, trt.ILogger.WARNING)
 
     class Listener(trt.ILogger):  # type: ignore[misc]  # known only now
-        heard = Heard()
+        listening: ClassVar[dict[int, Heard]] = {}
+        """Thread -> what its listener has heard."""
 
         def log(self, severity: Any, message: str) -> None:
-            if severity in loud:
-                self.heard.complaints.append(message)
-            elif message.startswith("Layers:"):
-                self.heard.layers = message
+            mine = self.listening.get(threading.get_ident())
+            for heard in list(self.listening.values()) if mine is None else [mine]:
+                if severity in loud:
+                    heard.complaints.append(message)
+                elif message.startswith("Layers:"):
+                    heard.layers = message
             _LOG.debug("%s", message)
 
     return Listener()

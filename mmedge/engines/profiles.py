@@ -13,12 +13,12 @@ from typing import Any
 from mmedge.errors import ConfigError
 from mmedge.manifest import FUSION, Manifest
 from mmedge.specs import GraphSpec
+from mmedge.specs.presence import explanation_rows
 
-__all__ = ["MAX_BATCH", "Profile", "Shapes", "check_profile", "explanation_rows", "make_profiles"]
+__all__ = ["MAX_BATCH", "Profile", "Shapes", "check_profile", "make_profiles"]
 
 MAX_BATCH = 8
 """Rows of one run of an encoder, at most, unless asked otherwise; more are run in pieces."""
-MAX_SHAPLEY = 4  # as in mmedge.runtime.contributions
 
 Shape = tuple[int, ...]
 
@@ -79,11 +79,6 @@ def make_profiles(manifest: Manifest, *, max_batch: int = MAX_BATCH) -> dict[str
         tuned = rows if name == FUSION else 1
         profiles[name] = _profile(spec, opt=tuned, largest=max(tuned, max_batch))
     return profiles
-
-
-def explanation_rows(modalities: int) -> int:
-    """Give the rows of presence that one explained answer asks the fusion head for."""
-    return 2**modalities if modalities <= MAX_SHAPLEY else 2 * modalities + 1
 
 
 def check_profile(what: str, profile: Profile, inputs: Mapping[str, tuple[int, ...]]) -> None:

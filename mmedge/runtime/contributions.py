@@ -15,9 +15,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EXACT_UP_TO", "coalitions", "conflict", "shares"]
+from mmedge.specs.presence import EXACT_UP_TO
 
-EXACT_UP_TO = 4
+__all__ = ["coalitions", "conflict", "shares"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

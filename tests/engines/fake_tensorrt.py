@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -89,6 +90,8 @@ class FakeTensorRT:
         starts: whether there is a ``Builder`` to be had.
         interrupted: signal that comes while it compiles.
         dla_cores: of the board.
+        opens: whether its engines can be opened again.
+        says: a warning of a thread of the compiler's own.
         listing: what it prints of the layers, where it compiles ahead of time; empty if it
             cannot.
     """
@@ -105,6 +108,8 @@ class FakeTensorRT:
         starts: bool = True,
         interrupted: int = 0,
         dla_cores: int = 0,
+        opens: bool = True,
+        says: str = "",
         listing: str = "",
         weak: bool = True,
         strong: bool = True,
@@ -129,6 +134,7 @@ class FakeTensorRT:
         self._layers, self._refuses, self._fails = layers, refuses, fails
         self.interrupted = interrupted
         self._starts, self._dla_cores, self._listing = starts, dla_cores, listing
+        self._opens, self._says = opens, says
         if listing:
             self.ComputeCapability = SimpleNamespace(SM86="SM86")
 
@@ -152,6 +158,10 @@ class FakeTensorRT:
                     listener.log(1, "Build canceled by user")
                     return None
             monitor.phase_finish("Building engine")
+            if self._says:
+                own = threading.Thread(target=listener.log, args=(2, self._says))
+                own.start()
+                own.join()
             if self._fails:
                 listener.log(1, self._fails)
                 return None
@@ -179,6 +189,10 @@ class FakeTensorRT:
         return SimpleNamespace(parse=parse, num_errors=1, get_error=lambda index: error)
 
     def Runtime(self, listener: Any) -> Any:  # noqa: N802
+        if not self._opens:
+            listener.log(1, "CUDA initialization failure with error: 35")
+            raise TypeError("factory function returned nullptr")
+
         def open_engine(engine: bytes) -> Any:
             self.opened.append(engine)
             text = json.dumps({"Layers": list(self._layers)})

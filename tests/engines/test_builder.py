@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mmedge.engines.builder import Compiled, build_engine
+from mmedge.engines.builder import Compiled, build_engine, inspect_engine
 from mmedge.engines.config import BuildConfig
 from mmedge.engines.profiles import Profile, Shapes
 from mmedge.errors import ConfigError, IncompatibleError, ResourceError
@@ -98,6 +98,16 @@ def test_no_memory_is_another_error_with_another_remedy() -> None:
 def test_a_builder_that_does_not_start_says_why() -> None:
     with pytest.raises(IncompatibleError, match="cannot start: CUDA initialization failure"):
         build(FakeTensorRT(INPUTS, starts=False))
+
+
+def test_what_a_thread_of_the_compiler_s_own_says_is_heard() -> None:
+    assert build(FakeTensorRT(INPUTS, says="careful")).warnings == ("careful",)
+
+
+def test_an_engine_that_cannot_be_opened_again_says_why() -> None:
+    toolkit = toolkit_of(FakeTensorRT(opens=False))
+    with pytest.raises(IncompatibleError, match=r"cannot open the engine of graph 'g': CUDA init"):
+        inspect_engine(b"an engine", "graph 'g'", toolkit)
 
 
 def test_ctrl_c_ends_the_compiler_at_its_next_step_and_works_again_afterwards() -> None:

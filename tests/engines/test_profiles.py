@@ -8,11 +8,11 @@ from mmedge.engines.profiles import (
     Profile,
     Shapes,
     check_profile,
-    explanation_rows,
     make_profiles,
 )
 from mmedge.errors import ConfigError
 from mmedge.runtime.contributions import coalitions
+from mmedge.specs.presence import explanation_rows
 
 SAMPLES = Shapes(min=(1, 4), opt=(1, 4), max=(8, 4))
 

@@ -20,7 +20,7 @@ LOOK = """
 import json
 import tensorrt_bindings as trt
 from mmedge.engines.builder import _open_builder
-from mmedge.engines.listening import interruptible, listen, make_monitor
+from mmedge.engines.listening import hear, interruptible, listener_of, make_monitor
 from mmedge.engines.settings import network_flags
 from mmedge.engines.toolkit import Toolkit
 from mmedge.errors import IncompatibleError
@@ -34,9 +34,9 @@ def is_there(name):
     return True
 
 kit = Toolkit(name="tensorrt", trt=trt, version=trt.__version__, driver=None)
-listener = listen(trt)
-listener.log(trt.ILogger.WARNING, "careful")
-listener.log(trt.ILogger.VERBOSE, "Layers: none")
+with hear(trt) as heard:
+    listener_of(trt).log(trt.ILogger.WARNING, "careful")
+    listener_of(trt).log(trt.ILogger.VERBOSE, "Layers: none")
 with interruptible() as stopped:
     monitor = make_monitor(trt, print, stopped)
 monitor.phase_start("Building engine", None, 2)
@@ -44,7 +44,7 @@ goes_on = monitor.step_complete("Building engine", 0)
 stopped.set()
 ends = monitor.step_complete("Building engine", 1)
 try:
-    _open_builder(listener, kit)
+    _open_builder(kit, heard)
     refused = ""
 except IncompatibleError as exc:
     refused = str(exc)
@@ -57,7 +57,7 @@ print(json.dumps({
     "compiles_ahead": kit.compiles_ahead,
     "dla": hasattr(trt.Builder, "num_DLA_cores"),
     "progress": hasattr(trt.IBuilderConfig, "progress_monitor"),
-    "heard": [list(listener.heard.complaints), listener.heard.layers],
+    "heard": [list(heard.complaints), heard.layers],
     "steps": [goes_on, ends],
     "refused": refused,
 }))

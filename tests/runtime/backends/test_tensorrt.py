@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -194,6 +195,28 @@ def test_a_run_that_fails_says_what_tensorrt_said_last(
         backend.run(feeds(2))
     trt.fails.clear()
     assert backend.run(feeds(1))["embedding"].tolist() == [[1, 3]]
+
+
+def test_what_another_thread_runs_meanwhile_takes_no_complaint_away(
+    trt: RecordingTensorRT, backend: TensorRT
+) -> None:
+    def run_another() -> None:
+        with TensorRT(MODEL, what="graph 'bee'") as other:
+            other.run(feeds(1))
+
+    def refuses(call: str) -> bool:
+        if call != "execute_async_v3" or threading.current_thread() is not here:
+            return False
+        trt.logger.log(trt.ILogger.ERROR, "out of memory")
+        thread = threading.Thread(target=run_another)
+        thread.start()
+        thread.join()
+        return True
+
+    here = threading.current_thread()
+    trt.refuses = refuses  # type: ignore[method-assign]
+    with pytest.raises(ResourceError, match="out of memory"):
+        backend.run(feeds(2))
 
 
 def test_after_an_error_that_stays_closing_does_not_raise(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmedge._closing import Closing
-from mmedge.engines.listening import listener_of
-from mmedge.errors import IncompatibleError, MmedgeError, ResourceError
+from mmedge.engines.listening import Heard, hear
+from mmedge.engines.opening import failure, made, open_engine
+from mmedge.errors import MmedgeError
 from mmedge.runtime.backends import Arrays
 from mmedge.runtime.backends.signature import check_shapes, graph_spec, tensor_spec
 from mmedge.runtime.backends.tensorrt.cuda import Cuda, Memory
@@ -56,12 +57,10 @@ class Runner(Closing):
         self._cuda = cuda
         self._memory = Memory(cuda)
         self._stream: Any = None
-        self._listener = listener_of(trt)
-        runtime = self._made(trt.Runtime, self._listener)
-        if dla_core is not None:
-            runtime.DLA_core = dla_core
-        cuda_engine = self._made(runtime.deserialize_cuda_engine, engine)
-        self._context = self._made(cuda_engine.create_execution_context)
+        self._trt = trt
+        runtime, cuda_engine = open_engine(engine, trt=trt, what=what, dla_core=dla_core)
+        with hear(trt) as heard:
+            self._context = made(cuda_engine.create_execution_context, what=what, heard=heard)
         self._runtime, self._engine = runtime, cuda_engine
         self.spec, self._rows = _read_signature(cuda_engine, trt, what)
         self._stream = cuda.open_stream()
@@ -88,20 +87,23 @@ class Runner(Closing):
 
     def _begin(self, ins: Mapping[str, Array], outs: Mapping[str, Array]) -> None:
         """Put one run on the stream."""
+        with hear(self._trt) as heard:
+            self._put(ins, outs, heard)
+
+    def _put(self, ins: Mapping[str, Array], outs: Mapping[str, Array], heard: Heard) -> None:
         context = self._context
-        self._listener.heard.complaints.clear()
         for name, array in ins.items():
-            self._done(context.set_input_shape(name, array.shape))
+            self._done(context.set_input_shape(name, array.shape), heard)
         shapes = {name: tuple(context.get_tensor_shape(name)) for name in outs}
         check_shapes(self._what, self.spec, shapes, len(next(iter(ins.values()))))
         addresses = {
             name: self._memory.at(name, array.nbytes) for name, array in {**ins, **outs}.items()
         }
         for name, address in addresses.items():
-            self._done(context.set_tensor_address(name, address))
+            self._done(context.set_tensor_address(name, address), heard)
         for name, array in ins.items():
             self._cuda.copy_in(addresses[name], array, self._stream)
-        self._done(context.execute_async_v3(int(self._stream)))
+        self._done(context.execute_async_v3(int(self._stream)), heard)
         for name, array in outs.items():
             self._cuda.copy_out(array, addresses[name], self._stream)
 
@@ -117,26 +119,9 @@ class Runner(Closing):
         self._memory.close()
         self._context = self._engine = self._runtime = None
 
-    def _made(self, make: Callable[..., Any], *arguments: Any) -> Any:
-        """Make a part of TensorRT's; where that fails it gives ``None``, or its bindings raise."""
-        try:
-            made = make(*arguments)
-        except TypeError as exc:
-            raise self._failed("cannot open the engine") from exc
-        if made is None:
-            raise self._failed("cannot open the engine")
-        return made
-
-    def _done(self, done: bool) -> None:
+    def _done(self, done: bool, heard: Heard) -> None:
         if not done:
-            raise self._failed("cannot run the engine")
-
-    def _failed(self, what: str) -> MmedgeError:
-        why = ["it gives no reason", *self._listener.heard.complaints][-1]
-        words = f"TensorRT {what} of {self._what}: {why.strip().rstrip('.')}."
-        if "memory" in why.lower():
-            return ResourceError(f"{words} Close what else uses the GPU's memory.")
-        return IncompatibleError(f"{words} Build it again with: mmedge build BUNDLE")
+            raise failure("cannot run the engine", self._what, heard)
 
 
 def _read_signature(cuda_engine: Any, trt: Any, what: str) -> tuple[GraphSpec, int]:
