@@ -21,13 +21,14 @@ from mmedge.engines.profiles import Profile, make_profiles
 from mmedge.engines.request import EngineRequest, Place
 from mmedge.engines.stored import Built
 from mmedge.engines.toolkit import Toolkit, installed_toolkit, open_toolkit
-from mmedge.errors import ConfigError, IncompatibleError
+from mmedge.errors import IncompatibleError
 from mmedge.manifest import FileRef, Plan
-from mmedge.specs.plan import lowest_plan
+from mmedge.specs.plan import lowest_plan, plan_named
 
 __all__ = ["BuildReport", "EngineReport", "build_engines", "choose_plan_for_engines"]
 
 Say = Callable[[str], None]
+SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,8 @@ class EngineReport:
         seconds: that it took to build, now or when it was.
         kept: whether it was there already.
         audit: what was promised against what was built.
-        notes: what a reader should know, such as what a DLA does not run.
+        notes: what a reader should know, such as what a DLA does not run, and the compiler's
+            warnings.
         file: where an engine that was compiled ahead of time is.
     """
 
@@ -156,9 +158,7 @@ def choose_plan_for_engines(plans: Mapping[str, Plan], wanted: str) -> tuple[str
         if made is None:
             return "fp32", "the bundle has no plan for TensorRT; 'mmedge calibrate' makes one"
         return made, ""
-    if wanted not in plans:
-        raise ConfigError(f"the bundle has no plan {wanted!r}; it has {', '.join(plans)}")
-    if plans[wanted].target == "cpu":
+    if plan_named(plans, wanted).target == "cpu":
         raise IncompatibleError(
             f"plan {wanted!r} is for CPUs: it rounds to uint8, and TensorRT computes in int8 only. "
             "Take --plan auto, or make one with: mmedge calibrate --target tensorrt"
@@ -194,7 +194,7 @@ class _Work:
             about = {
                 "audit": found.to_json(),
                 "seconds": compiled.seconds,
-                "notes": list(compiled.notes),
+                "notes": list(_notes(compiled)),
             }
             return Built(engine=compiled.engine, about=about)
 
@@ -219,7 +219,7 @@ class _Work:
             seconds=compiled.seconds,
             kept=False,
             audit=found,
-            notes=compiled.notes,
+            notes=_notes(compiled),
             file=file,
         )
 
@@ -257,6 +257,14 @@ class _Work:
 
     def _file(self, graph: str) -> FileRef:
         return self.bundle.manifest.plans[self.plan].graphs[graph]
+
+
+def _notes(compiled: Compiled) -> tuple[str, ...]:
+    """Give what there is to say of an engine, the compiler's first warnings among it."""
+    warned = compiled.warnings
+    more = f"; and {len(warned) - SHOWN} more" if len(warned) > SHOWN else ""
+    said = (f"TensorRT warns: {'; '.join(warned[:SHOWN])}{more}",) if warned else ()
+    return (*compiled.notes, *said)
 
 
 def _write(path: Path, data: bytes) -> None:

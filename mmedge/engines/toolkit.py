@@ -14,7 +14,7 @@ from mmedge._optional import require
 from mmedge.engines.driver import Driver, probe
 from mmedge.errors import IncompatibleError, MissingDependencyError
 
-__all__ = ["Toolkit", "ToolkitName", "installed_toolkit", "open_toolkit"]
+__all__ = ["Toolkit", "ToolkitName", "installed_toolkit", "is_installed", "open_toolkit"]
 
 ToolkitName = Literal["tensorrt", "tensorrt_rtx"]
 _EXTRAS = {"tensorrt": "tensorrt-pip", "tensorrt_rtx": "rtx"}
@@ -71,11 +71,12 @@ def open_toolkit(name: ToolkitName, *, needs_gpu: bool = True) -> Toolkit:
 
 def installed_toolkit() -> ToolkitName:
     """Give the TensorRT that is installed: the whole one before TensorRT-RTX, none imported."""
-    rtx_alone = not _is_installed("tensorrt") and _is_installed("tensorrt_rtx")
+    rtx_alone = not is_installed("tensorrt") and is_installed("tensorrt_rtx")
     return "tensorrt_rtx" if rtx_alone else "tensorrt"
 
 
-def _is_installed(name: ToolkitName) -> bool:
+def is_installed(name: ToolkitName) -> bool:
+    """Tell whether a TensorRT is installed; it is not imported."""
     return importlib.util.find_spec(name) is not None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from mmedge.bundle import Bundle
 from mmedge.engines.building import BuildReport, Say, build_engines
 from mmedge.engines.config import BuildConfig
 from mmedge.engines.driver import probe
+from mmedge.engines.toolkit import is_installed
 from mmedge.errors import IncompatibleError, MmedgeError
 
 __all__ = ["TRIED_FOR", "Tried", "try_engines"]
@@ -53,10 +53,10 @@ def try_engines(bundle: Bundle, plan: str, say: Say = lambda _: None) -> Tried:
     except IncompatibleError as exc:
         why = str(exc)
     else:
-        if _is_installed("tensorrt") or _is_installed("tensorrt_rtx"):
+        if is_installed("tensorrt") or is_installed("tensorrt_rtx"):
             return _tried(bundle, BuildConfig(plan=plan), "", say)
         why = "TensorRT is not installed here."
-    if not _is_installed("tensorrt_rtx"):
+    if not is_installed("tensorrt_rtx"):
         return Tried(why=f"{why} On the device, 'mmedge build' makes the engines and audits them.")
     with tempfile.TemporaryDirectory(prefix="mmedge-engines-") as scratch:
         config = BuildConfig(plan=plan, ahead_of_time=TRIED_FOR, out=Path(scratch))
@@ -65,10 +65,6 @@ def try_engines(bundle: Bundle, plan: str, say: Say = lambda _: None) -> Tried:
             "'mmedge build' makes those that run"
         )
         return _tried(bundle, config, meaning, say)
-
-
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
 
 
 def _tried(bundle: Bundle, config: BuildConfig, why: str, say: Say) -> Tried:

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mmedge.errors import ConfigError, IncompatibleError
+from mmedge.errors import IncompatibleError
 from mmedge.manifest import Plan
 from mmedge.runtime.backends.instructions import Cpu, lacking, this_cpu
-from mmedge.specs.plan import lowest_plan
+from mmedge.specs.plan import lowest_plan, plan_named
 
 __all__ = ["AUTO", "Choice", "choose_plan", "imitates", "refuse_imitation"]
 
@@ -60,23 +60,22 @@ def choose_plan(
     cpu = cpu or this_cpu()
     if wanted == AUTO:
         return _automatic(plans, backend, cpu, threads)
-    if wanted not in plans:
-        raise ConfigError(f"the bundle has no plan {wanted!r}; it has {', '.join(plans)}")
-    if imitates(plans[wanted], backend):
+    plan = plan_named(plans, wanted)
+    if imitates(plan, backend):
         why = f"it is for TensorRT; the backend {backend!r} only imitates it, in float"
         return Choice(wanted, why)
-    if plans[wanted].target == "cpu" and backend in (*TENSORRT, "cuda"):
+    if plan.target == "cpu" and backend in (*TENSORRT, "cuda"):
         raise IncompatibleError(
             f"plan {wanted!r} is for CPUs, and the backend {backend!r} would compute something "
             "else of it. Take --plan auto."
         )
-    if backend == "openvino" and plans[wanted].precision != "fp32":
+    if backend == "openvino" and plan.precision != "fp32":
         # Seen with 2026.4: the demo's INT8 plans answered 1.3 and 2.6 times as far off as allowed.
         raise IncompatibleError(
             f"plan {wanted!r} is not float32, and OpenVINO would use integers of its own, "
             "not by those that were proven. Take --plan fp32, or --backend cpu."
         )
-    missing = lacking(plans[wanted].instructions, cpu) if backend == "cpu" else ()
+    missing = lacking(plan.instructions, cpu) if backend == "cpu" else ()
     if missing:
         raise IncompatibleError(
             f"plan {wanted!r} needs {', '.join(missing)}, which this CPU ({cpu.name}) lacks: its "

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
+from mmedge.errors import ConfigError
 from mmedge.specs.base import Name, Note, Spec
 
-__all__ = ["FileRef", "Kept", "Plan", "Sha256", "Speed", "Tolerance", "lowest_plan"]
+__all__ = ["FileRef", "Kept", "Plan", "Sha256", "Speed", "Tolerance", "lowest_plan", "plan_named"]
 
 MAX_FILE_BYTES = 2 * 2**30
 
@@ -84,6 +85,17 @@ class Plan(Spec):
         fields: dict[str, Any] = dump(self)
         needed = ("precision", "target", "graphs", "tolerances")
         return {name: value for name, value in fields.items() if value or name in needed}
+
+
+def plan_named(plans: Mapping[str, Plan], name: str) -> Plan:
+    """Give a bundle's plan.
+
+    Raises:
+        ConfigError: it has no such plan.
+    """
+    if name not in plans:
+        raise ConfigError(f"the bundle has no plan {name!r}; it has {', '.join(plans)}")
+    return plans[name]
 
 
 def lowest_plan(plans: Mapping[str, Plan], target: str) -> str | None:

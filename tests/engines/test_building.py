@@ -14,6 +14,7 @@ import pytest
 from mmedge.bundle import Bundle
 from mmedge.engines import building
 from mmedge.engines.audit import read_promise
+from mmedge.engines.builder import Compiled
 from mmedge.engines.building import build_engines, choose_plan_for_engines
 from mmedge.engines.cache import EngineCache
 from mmedge.engines.config import BuildConfig
@@ -202,6 +203,23 @@ def test_a_bundle_larger_than_the_users_cache_may_be_keeps_all_its_engines(
     using(monkeypatch, FakeTensorRT(layers=listed(demo, "Float")))
     build_engines(demo, BuildConfig())
     assert len(EngineCache().entries()) == 4
+
+
+def test_what_the_compiler_warns_of_is_noted_and_kept(
+    monkeypatch: pytest.MonkeyPatch, demo: Bundle, tmp_path: Path
+) -> None:
+    fake = using(monkeypatch, FakeTensorRT(layers=listed(demo, "Float"), says="careful"))
+    for _ in range(2):
+        report = build_engines(demo, BuildConfig(), cache=cache_in(tmp_path))
+        assert {each.notes for each in report.engines} == {("TensorRT warns: careful",)}
+    assert fake.builds == 4
+
+
+def test_of_many_warnings_the_first_are_noted_and_the_others_counted() -> None:
+    warnings = tuple(f"warning {number}" for number in range(5))
+    compiled = Compiled(engine=b"", layers="", seconds=1.0, warnings=warnings, notes=("a",))
+    said = "TensorRT warns: warning 0; warning 1; warning 2; and 2 more"
+    assert building._notes(compiled) == ("a", said)
 
 
 def ahead_of_time(monkeypatch: pytest.MonkeyPatch, demo: Bundle) -> FakeTensorRT:

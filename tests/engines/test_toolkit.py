@@ -99,5 +99,5 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
 def test_the_whole_tensorrt_comes_before_tensorrt_rtx(
     monkeypatch: pytest.MonkeyPatch, packages: tuple[str, ...], name: str
 ) -> None:
-    monkeypatch.setattr(toolkit, "_is_installed", lambda each: each in packages)
+    monkeypatch.setattr(toolkit, "is_installed", lambda each: each in packages)
     assert installed_toolkit() == name

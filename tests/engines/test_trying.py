@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.machinery
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,9 +34,6 @@ def having(monkeypatch: pytest.MonkeyPatch) -> Having:
                 raise IncompatibleError(NO_DRIVER)
             return DRIVER
 
-        def find_spec(name: str) -> importlib.machinery.ModuleSpec | None:
-            return importlib.machinery.ModuleSpec(name, None) if name in packages else None
-
         def build(bundle: Bundle, config: BuildConfig, *, say: object) -> BuildReport:
             built.append(config)
             if fails:
@@ -45,7 +41,7 @@ def having(monkeypatch: pytest.MonkeyPatch) -> Having:
             return REPORT
 
         monkeypatch.setattr(trying, "probe", probe)
-        monkeypatch.setattr(trying.importlib.util, "find_spec", find_spec)
+        monkeypatch.setattr(trying, "is_installed", lambda name: name in packages)
         monkeypatch.setattr(trying, "build_engines", build)
         return built
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmedge.bundle import Bundle, open_bundle
-from mmedge.errors import ConfigError, IncompatibleError, MmedgeError
+from mmedge.errors import IncompatibleError, MmedgeError
 from mmedge.proof.bench.config import BenchConfig
 from mmedge.proof.bench.contestant import Contestant
 from mmedge.proof.bench.found import STEADY, Bench, Row, Turn, make_row
@@ -20,6 +20,7 @@ from mmedge.runtime.backends import BACKENDS
 from mmedge.runtime.machine import this_machine, versions
 from mmedge.runtime.measured import REFERENCE, Record, fastest, save_record
 from mmedge.runtime.plans import choose_plan, refuse_imitation
+from mmedge.specs.plan import plan_named
 
 __all__ = ["bench_bundle"]
 
@@ -88,8 +89,7 @@ def _pairs(
     """Give what may run, the reference first; and what no backend of that name should, and why."""
     plans = bundle.manifest.plans
     for name in config.plans:
-        if name not in plans:
-            raise ConfigError(f"the bundle has no plan {name!r}; it has {', '.join(plans)}")
+        plan_named(plans, name)
     pairs: list[tuple[str, str]] = []
     unfit: dict[str, dict[str, str]] = {}
     for backend in dict.fromkeys((REFERENCE, *(config.backends or BACKENDS))):

@@ -24,6 +24,7 @@ from mmedge.proof.plans.timing import Times, time_plans
 from mmedge.proof.saying import Say, Teller, seldom
 from mmedge.runtime.backends.instructions import this_cpu
 from mmedge.runtime.predictor import Predictor
+from mmedge.specs.plan import plan_named
 
 __all__ = ["evaluate_plans"]
 
@@ -85,8 +86,7 @@ def _open(
     """Open ``fp32``, and the plans that are meant; of all of them, those that run here."""
     plans = bundle.manifest.plans
     for name in config.plans:
-        if name not in plans:
-            raise ConfigError(f"the bundle has no plan {name!r}; it has {', '.join(plans)}")
+        plan_named(plans, name)
     opened: dict[str, Predictor] = {}
     notes: list[str] = []
     for name in dict.fromkeys((REFERENCE, *(config.plans or plans))):
