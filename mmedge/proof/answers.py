@@ -138,6 +138,23 @@ class Answers:
         have = self.store.prepared.presence[self.rows(subset)]
         return have if subset is None else have & subset
 
+    def truths(
+        self, task: str, subset: Bools | None = None, among: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], Array]:
+        """Give the labels of a task.
+
+        Args:
+            task: its name.
+            subset: as `rows` takes it.
+            among: these samples only.
+
+        Returns:
+            Where in `outputs` the samples with a label are, and what it is, ``[L, ...]``.
+        """
+        known, truths = self.store.prepared.truths(task, among)
+        _, at, which = np.intersect1d(self.rows(subset), known, return_indices=True)
+        return at, truths[which]
+
     def outputs(self, subset: Bools | None = None) -> dict[str, Array]:
         """Fuse the samples that `rows` gives.
 

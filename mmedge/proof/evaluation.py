@@ -110,17 +110,15 @@ def tally_subset(
     Returns:
         task -> its tally; none for a task that no sample has a label for.
     """
-    predictor, prepared = answers.predictor, answers.store.prepared
+    predictor = answers.predictor
     outputs, presence = answers.outputs(subset), answers.presence(subset)
     tallies = {}
     for name, task in predictor.manifest.tasks.items():
-        wanted = answers.rows(subset)
-        known, truths = prepared.truths(name, among)
-        _, at, which = np.intersect1d(wanted, known, return_indices=True)
+        at, truths = answers.truths(name, subset, among)
         if len(at):
             temperature = predictor.temperatures.of(name, task, presence[at])
             tallies[name] = Tally(task)
-            tallies[name].add(outputs[name][at], truths[which], temperature)
+            tallies[name].add(outputs[name][at], truths, temperature)
     return tallies
 
 

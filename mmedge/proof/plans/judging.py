@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from mmedge.errors import ConfigError
 from mmedge.proof.answers import Answers, EmbeddingStore
-from mmedge.proof.choosing import metric_of
+from mmedge.proof.comparing import Comparison
 from mmedge.proof.evaluation import tally_subset
-from mmedge.proof.paired import Drop, paired_drop, paired_hits
+from mmedge.proof.paired import Drop
 from mmedge.proof.plans.config import EvalConfig
 from mmedge.proof.plans.found import Row, Slice
-from mmedge.proof.recall import first_found, recall_hits, recall_k, sought
 from mmedge.proof.subsets import presence_rows, row_name
 from mmedge.runtime.predictor import Predictor
 
@@ -66,6 +65,7 @@ class Judge:
     def rows(self, present: str, subset: Bools | None) -> Iterator[Row]:
         """Judge every plan with one subset; nothing of it stays in memory."""
         reference = Answers(self.predictors[REFERENCE], self.store)
+        beside = Comparison(reference, self.config.metric)
         for plan, predictor in self.predictors.items():
             answers = reference if plan == REFERENCE else Answers(predictor, self.store)
             tallies = tally_subset(answers, subset)
@@ -80,9 +80,7 @@ class Judge:
                     samples=len(answers.rows(subset)) if tally is None else len(tally),
                     metrics={} if tally is None else tally.metrics(),
                     classes={} if tally is None else tally.classes(),
-                    drop=None
-                    if plan == REFERENCE
-                    else self._drop(reference, answers, task, subset),
+                    drop=None if plan == REFERENCE else _drop(beside, answers, task, subset),
                 )
 
     def slices(self, column: str) -> list[Slice]:
@@ -93,21 +91,22 @@ class Judge:
         """
         values = np.array(self.store.prepared.columns[column])
         reference = Answers(self.predictors[REFERENCE], self.store)
+        beside = Comparison(reference, self.config.metric)
         found: list[Slice] = []
         for plan, predictor in self.predictors.items():
             if plan != REFERENCE:
                 answers = Answers(predictor, self.store)
                 for value in np.unique(values).tolist():
                     among = np.flatnonzero(values == value)
-                    found += self._slice(reference, answers, value, among)
+                    found += self._slice(beside, answers, value, among)
         return sorted(found, key=lambda each: -each.drop.value if each.drop else np.inf)
 
     def _slice(
-        self, reference: Answers, answers: Answers, value: str, among: Rows
+        self, beside: Comparison, answers: Answers, value: str, among: Rows
     ) -> Iterator[Slice]:
         tallies = tally_subset(answers, None, among)
         for task in answers.predictor.manifest.tasks:
-            drop = self._drop(reference, answers, task, None, among)
+            drop = _drop(beside, answers, task, None, among)
             if task in tallies or drop is not None:
                 limit = self.config.max_drop
                 yield Slice(
@@ -120,36 +119,18 @@ class Judge:
                     over=limit is not None and drop is not None and drop.value > limit,
                 )
 
-    def _drop(
-        self,
-        reference: Answers,
-        answers: Answers,
-        task: str,
-        subset: Bools | None,
-        among: Rows | None = None,
-    ) -> Drop | None:
-        """Compare on the samples that have a label for the task, or on all where none has."""
-        prepared, having = self.store.prepared, reference.rows(subset)
-        known, truths = prepared.truths(task, among)
-        labelled = task not in self.unlabelled
-        if not labelled:
-            known = np.arange(len(prepared)) if among is None else among
-        _, at, which = np.intersect1d(having, known, return_indices=True)
-        spec = answers.predictor.manifest.tasks[task]
-        metric = metric_of(spec, self.config.metric)
-        try:
-            if (k := recall_k(metric)) is not None:
-                if subset is not None or among is not None:
-                    return None  # it searches all clips, with the task's two modalities
-                wanted = sought(prepared, task, spec) if labelled else first_found(reference, task)
-                first, then = (recall_hits(each, task, k, wanted) for each in (reference, answers))
-                return paired_hits(first, then, metric=metric if labelled else "agreement")
-            return paired_drop(
-                spec,
-                reference.outputs(subset)[task][at],
-                answers.outputs(subset)[task][at],
-                truths[which] if labelled else None,
-                metric=metric,
-            )
-        except ConfigError:  # a metric that these samples cannot tell
-            return None
+
+def _drop(
+    beside: Comparison,
+    answers: Answers,
+    task: str,
+    subset: Bools | None,
+    among: Rows | None = None,
+) -> Drop | None:
+    """Compare; ``None`` where these samples cannot tell."""
+    if beside.searches(task) and (subset is not None or among is not None):
+        return None  # it searches all clips, with the task's two modalities
+    try:
+        return beside.drop(answers, task, subset, among)
+    except ConfigError:
+        return None
