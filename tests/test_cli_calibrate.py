@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from mmedge import open_bundle
-from mmedge.engines import trying
+from mmedge.engines import BuildReport, trying
+from mmedge.engines.trying import Tried
+from mmedge.errors import ProofError
 from tests.calibration.pairs import write_pairs
 
 Run = Callable[..., tuple[int, str, str]]
@@ -43,6 +45,38 @@ def test_a_report_that_is_no_page_is_refused_and_left(
     code, _, err = mmedge("calibrate", bundle, "--data", data, "--report", data)
     assert (code, "a report's name ends in .html" in err) == (2, True)
     assert data.read_bytes() == before
+
+
+AUDITED = Tried(
+    report=BuildReport(plan="made", why="", where="a place", ahead_of_time=False, engines=())
+)
+FAILED = Tried(failure=ProofError("camera was built otherwise than its plan says"))
+
+
+@pytest.mark.parametrize("tried", [AUDITED, FAILED])
+def test_what_came_of_the_engines_is_in_the_reports_of_the_bundle(
+    mmedge: Run,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tried: Tried,
+) -> None:
+    code = 0 if tried.failure is None else 7
+    monkeypatch.setattr(trying, "try_engines", lambda *_: tried)
+    page = tmp_path / "page.html"
+    ended, out, _ = mmedge(
+        "calibrate", bundle, "--data", write_pairs(tmp_path / "few.jsonl", 99), "--target",
+        "tensorrt", "--precision", "fp16", "--max-drop", "20", "--report", page, "--json",
+    )  # fmt: skip
+    assert ended == code
+    saved = open_bundle(bundle)
+    saved.check()
+    reports = {name: saved.read(ref) for name, ref in saved.manifest.reports.items()}
+    assert json.loads(reports["calibration"])["engines"] == tried.to_json()
+    assert json.loads(out)["engines"] == tried.to_json()
+    assert reports["calibration_page"] == page.read_bytes()
+    assert b"<h2>Engines</h2>" in page.read_bytes()
+    assert "fp16_tensorrt" in saved.manifest.plans
 
 
 @pytest.mark.parametrize("as_json", [False, True])

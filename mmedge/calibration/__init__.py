@@ -11,5 +11,6 @@ from __future__ import annotations
 from mmedge.calibration.calibrator import calibrate
 from mmedge.calibration.config import CalibrateConfig
 from mmedge.calibration.outcome import Calibration, Outcome
+from mmedge.calibration.reporting import note_engines
 
-__all__ = ["CalibrateConfig", "Calibration", "Outcome", "calibrate"]
+__all__ = ["CalibrateConfig", "Calibration", "Outcome", "calibrate", "note_engines"]

@@ -21,6 +21,7 @@ from mmedge.calibration.judging import Judge
 from mmedge.calibration.material import Material, prepare_material
 from mmedge.calibration.outcome import Calibration
 from mmedge.calibration.report import draw_page
+from mmedge.calibration.reporting import report_texts
 from mmedge.calibration.targeting import TargetSearch
 from mmedge.errors import ConfigError, ProofError
 from mmedge.manifest import FileRef, Manifest, Plan
@@ -270,8 +271,7 @@ def _with_reports(
     by = {"by": config.split_by} if config.split_by else {}
     texts = {
         "split": (".json", json.dumps({**parts.to_json(), **by})),
-        "calibration": (".json", json.dumps(found.to_json(), indent=1)),
-        "calibration_page": (".html", draw_page(found)),
+        **report_texts(found),
     }
     refs, reports = _other_reports(bundle.manifest, plans, config, list(texts)), {}
     for name, (suffix, text) in texts.items():

@@ -146,6 +146,8 @@ class Calibration:
         machine: where the CPU's latency was measured.
         max_drop: the limit in points.
         notes: what else is to be known of the samples.
+        engines: what came of the engines of the plan for TensorRT, as plain types; ``None``
+            before they are tried, or if they are not.
     """
 
     bundle: Bundle
@@ -158,6 +160,7 @@ class Calibration:
     machine: str
     max_drop: float
     notes: tuple[str, ...] = ()
+    engines: Mapping[str, Any] | None = None
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -176,4 +179,5 @@ class Calibration:
             "skipped": list(self.skipped),
             "notes": list(self.notes),
             "outcomes": [outcome.to_json() for outcome in self.outcomes],
+            "engines": None if self.engines is None else dict(self.engines),
         }

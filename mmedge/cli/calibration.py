@@ -67,7 +67,7 @@ def calibrate(
     Example: [bold]mmedge calibrate guard.mmedge --data clips.jsonl --max-drop 0.5[/]
     """
     from mmedge import views
-    from mmedge.calibration import CalibrateConfig
+    from mmedge.calibration import CalibrateConfig, note_engines
     from mmedge.calibration import calibrate as run
     from mmedge.calibration.config import Precision, Target
     from mmedge.cli.building import show_tried
@@ -98,10 +98,11 @@ def calibrate(
     try:  # the plans are in the bundle, and are told of whatever becomes of the engines
         with views.progress() as on_stage:
             tried = _engines(found, on_stage) if build else None
+        if tried is not None:
+            found = note_engines(found, tried.to_json(), report)
     finally:
         if as_json:
-            engines = None if tried is None else tried.to_json()
-            typer.echo(json.dumps({**found.to_json(), "engines": engines}))
+            typer.echo(json.dumps(found.to_json()))
     if tried is None:
         return
     if not as_json:

@@ -201,6 +201,9 @@ def test_a_calibration_ends_with_an_audit(mmedge: Run, demo_bundle: Path, tmp_pa
     counts = {each["graph"]: each["audit"]["precisions"] for each in engines["report"]["engines"]}
     assert counts["camera"]["Int8"] > 0
     assert all(each["audit"]["wrong"] == [] for each in engines["report"]["engines"])
+    bundle = open_bundle(demo_bundle)
+    kept = json.loads(bundle.read(bundle.manifest.reports["calibration"]))
+    assert kept["engines"] == engines
 
 
 def test_the_example_of_the_page_on_engines_runs(

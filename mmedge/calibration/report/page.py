@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmedge.calibration.outcome import Calibration, Outcome
 from mmedge.calibration.report import summary
 from mmedge.calibration.report.confusions import draw_confusions
+from mmedge.calibration.report.engines import engines
 from mmedge.calibration.report.histograms import draw_histograms
 from mmedge.calibration.report.sensitivity import draw_sensitivity
 from mmedge.calibration.report.style import STYLE
@@ -27,6 +28,8 @@ def draw_page(found: Calibration) -> str:
         element("section", element("h2", "Samples"), summary.splits(found)),
         *(_target(each, found.max_drop) for each in found.outcomes),
     ]
+    if found.engines is not None:
+        body.append(element("section", element("h2", "Engines"), engines(found.engines)))
     page = element("html", _head(title), element("body", element("main", *body)), lang="en")
     return f"<!doctype html>\n{page}\n"
 
