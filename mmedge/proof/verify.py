@@ -19,7 +19,7 @@ from mmedge.proof.trust import load_golden, tolerance_of
 from mmedge.runtime.backends import open_backend
 from mmedge.runtime.predictor import Predictor
 
-__all__ = ["BATCHES", "verify"]
+__all__ = ["BATCHES", "verify", "verify_opened"]
 
 BATCHES = (1, 2, 5)
 EXACT = Tolerance(absolute=0.0, relative=0.0)
@@ -57,18 +57,24 @@ def verify(
     bundle.check()
     golden = load_golden(bundle) if golden is None else golden
     with Predictor(bundle, backend=backend, plan=plan, threads=threads) as predictor:
-        tolerance = tolerance_of(bundle, predictor.plan, predictor.kind)
-        try:
-            findings = [
-                *_inputs(predictor, golden, tolerance),
-                *_front_ends(predictor, golden, tolerance),
-                *_encoders(predictor, golden, tolerance),
-                *_chains(predictor, golden, tolerance),
-                *_fusion(predictor, golden, tolerance),
-                *_end_to_end(predictor, golden, tolerance),
-            ]
-        except ArtefactError as exc:  # it opened, so this is what it does with the samples
-            raise ProofError(f"no comparison is possible: {exc}") from exc
+        return verify_opened(predictor, golden)
+
+
+def verify_opened(predictor: Predictor, golden: Golden) -> Parity:
+    """Compare graphs as they are open, with the threads that they have; see `verify`."""
+    bundle = predictor.bundle
+    tolerance = tolerance_of(bundle, predictor.plan, predictor.kind)
+    try:
+        findings = [
+            *_inputs(predictor, golden, tolerance),
+            *_front_ends(predictor, golden, tolerance),
+            *_encoders(predictor, golden, tolerance),
+            *_chains(predictor, golden, tolerance),
+            *_fusion(predictor, golden, tolerance),
+            *_end_to_end(predictor, golden, tolerance),
+        ]
+    except ArtefactError as exc:  # it opened, so this is what it does with the samples
+        raise ProofError(f"no comparison is possible: {exc}") from exc
     return Parity(
         findings=tuple(findings),
         backend=predictor.backend,
@@ -103,7 +109,9 @@ def _front_ends(predictor: Predictor, golden: Golden, tolerance: Tolerance) -> I
     plan = predictor.manifest.plans[predictor.plan]
     for name, reference in golden.front_ends.items():
         model = with_output(predictor.bundle.read(plan.graphs[name]), FRONT_END)
-        with open_backend(predictor.backend, model, what=f"graph {name!r}") as backend:
+        threads = predictor.threads[name]
+        what = f"graph {name!r}"
+        with open_backend(predictor.backend, model, what=what, threads=threads) as backend:
             for batch in BATCHES:
                 for rows in _batches(len(reference), batch):
                     held = predictor.stream(name, batch).feeds(name, batch)

@@ -16,7 +16,8 @@ def choose(bundle: Bundle, backend: str, plan: str, *, threads: int | None = Non
 
     ``auto`` for the backend takes what ``mmedge bench`` found to be the fastest of this bundle
     on this machine, and measures nothing; without its record, or with one that is not true
-    any more, the backend ``cpu``. What is asked for by name is taken, whatever was measured.
+    any more or for so many threads, the backend ``cpu``. What is asked for by name is taken,
+    whatever was measured.
 
     Args:
         bundle: what is to run.
@@ -34,12 +35,13 @@ def choose(bundle: Bundle, backend: str, plan: str, *, threads: int | None = Non
     from mmedge.runtime import measured  # who names a backend needs none of it
 
     record, stale = measured.find_record(bundle)
+    if record is not None and threads not in (None, 1):
+        record, stale = None, f"it was not with {threads} threads"
     wanted = None if plan == AUTO else plan
     best = measured.fastest(record.timings, wanted) if record else None
     if record is not None and best is not None:
-        with_threads = f" with {record.threads} threads" if record.threads else ""
         beside = "" if best.ratio == 1 else f", {best.ratio:.2f} of the time of {record.reference}"
-        why = f"fastest here{with_threads}{beside}, as 'mmedge bench' measured"
+        why = f"fastest here{beside}, as 'mmedge bench' measured"
         try:
             choose_plan(plans, best.plan, best.backend, threads=threads)
         except IncompatibleError as exc:

@@ -45,14 +45,13 @@ class Timing(Spec):
 
 
 class Record(Spec):
-    """Timings of one bundle on one machine.
+    """Timings of one bundle on one machine, with as many threads as `serve` gives by itself.
 
     Attributes:
         format: of this file.
         digest: the bundle's.
         machine: in words.
         versions: what it was measured with.
-        threads: CPU threads inside one operator, where it was said how many.
         reference: the backend and plan whose time ratios are over.
         timings: of whatever ran and was verified.
     """
@@ -61,7 +60,6 @@ class Record(Spec):
     digest: Sha256
     machine: Note
     versions: dict[Note, Note]
-    threads: Annotated[int, Field(ge=1)] | None = None
     reference: Note
     timings: Annotated[tuple[Timing, ...], Field(strict=False, min_length=1)]
 

@@ -54,11 +54,13 @@ def test_auto_takes_what_was_measured_and_says_so() -> None:
     )
 
 
-def test_threads_that_were_asked_for_are_named() -> None:
+def test_with_other_threads_than_were_measured_the_record_does_not_count() -> None:
     bundle = linear_bundle()
-    keep(bundle, ("cpu", "fp32", 1.0), threads=4)
-    assert str(choose(bundle, "auto", "auto")) == (
-        "plan fp32: fastest here with 4 threads, as 'mmedge bench' measured"
+    keep(bundle, ("cpu", "fp32", 1.0), ("openvino", "fp32", 0.5))
+    assert choose(bundle, "auto", "auto", threads=1).backend == "openvino"
+    choice = choose(bundle, "auto", "auto", threads=4)
+    assert str(choice) == (
+        "plan fp32: what 'mmedge bench' measured does not count: it was not with 4 threads"
     )
 
 

@@ -83,8 +83,8 @@ def test_a_plan_that_is_asked_for_is_taken_from_where_it_is_fastest() -> None:
 
 def test_what_is_kept_is_found_again() -> None:
     bundle = linear_bundle()
-    path = save_record(record(bundle, threads=2), bundle, HERE)
-    assert find_record(bundle, HERE, NOW) == (record(bundle, threads=2), "")
+    path = save_record(record(bundle), bundle, HERE)
+    assert find_record(bundle, HERE, NOW) == (record(bundle), "")
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 

@@ -24,7 +24,7 @@ from mmedge.bundle import Bundle, open_bundle
 from mmedge.errors import MmedgeError
 from mmedge.proof.bench.stages import Stages
 from mmedge.proof.trust import load_golden
-from mmedge.proof.verify import verify
+from mmedge.proof.verify import verify_opened
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.warming import warm_up
 
@@ -45,7 +45,6 @@ class Contest:
 
     def __init__(self, *, bundle: str, backend: str, plan: str, threads: int | None) -> None:
         self._bundle: Bundle = open_bundle(bundle)
-        self._how: dict[str, Any] = {"backend": backend, "plan": plan, "threads": threads}
         raw = load_golden(self._bundle).raw
         count = self._bundle.manifest.golden.samples
         samples = [{name: raws[i] for name, raws in raw.items()} for i in range(count)]
@@ -71,9 +70,8 @@ class Contest:
         return None if peak is None else {"peak_bytes": peak}
 
     def verify(self) -> dict[str, Any]:
-        """Hold the plan against the golden samples; there are no more turns after that."""
-        self._predictor.close()  # the proof opens the graphs once more
-        parity = verify(self._bundle, **{**self._how, "threads": self._how["threads"] or 1})
+        """Hold the very graphs that had their turns against the golden samples."""
+        parity = verify_opened(self._predictor, load_golden(self._bundle))
         worst = parity.worst
         told = f"{worst.point} is {worst.ratio:.3g} times as far off as the plan allows"
         return {"passed": parity.passed, "worst": told}

@@ -49,8 +49,11 @@ class Rails:
         self._watts = []
 
     def poll(self) -> None:
-        """Read all rails."""
-        self._watts.append(sum(_number(v) * _number(a) for v, a in self._files) / 1e6)
+        """Read all rails; if one does not tell, their sum would be too little."""
+        read = [_power_w(*files) for files in self._files]
+        known = [watts for watts in read if watts is not None]
+        if len(known) == len(read):
+            self._watts.append(sum(known))
 
     def watts(self) -> float | None:
         """Give the mean since ``begin``."""
@@ -73,7 +76,11 @@ class Counters:
 
     def begin(self) -> None:
         """Begin anew."""
-        self._begin_uj, self._begin_ns = self._read(), time.perf_counter_ns()
+        try:
+            self._begin_uj = self._read()
+        except (OSError, ValueError):  # it told before
+            self._begin_uj = []
+        self._begin_ns = time.perf_counter_ns()
 
     def poll(self) -> None:
         """Nothing: they count by themselves."""
@@ -82,9 +89,12 @@ class Counters:
         """Give the mean since ``begin``; a counter that has begun again at 0 is seen once."""
         took_us = (time.perf_counter_ns() - self._begin_ns) / 1000
         used_uj = 0
-        for zone, before, now in zip(self._zones, self._begin_uj, self._read(), strict=True):
-            ended = _number(zone / "max_energy_range_uj") if now < before else 0
-            used_uj += now - before + ended
+        try:
+            for zone, before, now in zip(self._zones, self._begin_uj, self._read(), strict=True):
+                ended = _number(zone / "max_energy_range_uj") if now < before else 0
+                used_uj += now - before + ended
+        except (OSError, ValueError):  # one of the two reads failed
+            return None
         return used_uj / took_us if used_uj and took_us > 0 else None
 
     def _read(self) -> list[int]:
@@ -98,22 +108,26 @@ def find_meter(root: Path = Path("/")) -> tuple[Meter | None, str]:
         It, and where it comes from; or ``None``, and why there is none.
     """
     channels: dict[str, tuple[Path, Path]] = {}
+    why = "this machine tells of none"
     for folder in sorted(root.glob("sys/class/hwmon/hwmon*")):
         if _text(folder / "name") == "ina3221":
             channels |= _channels(folder)
-    if channels:
-        rails = Rails(channels)
+    telling = {name: files for name, files in channels.items() if _power_w(*files) is not None}
+    if telling:
+        rails = Rails(telling)
         return rails, rails.source
+    if channels:
+        why = f"INA3221: {', '.join(channels)} cannot be read"
     zones = sorted(root.glob("sys/class/powercap/intel-rapl:*"))
     packages = [zone for zone in zones if _text(zone / "name").startswith("package")]
     if not packages:
-        return None, "this machine tells of none"
+        return None, why
     try:
-        counters = Counters(packages)
-        counters.begin()
+        for zone in packages:
+            _number(zone / "energy_uj")
     except (OSError, ValueError):
         return None, f"only root may read {packages[0] / 'energy_uj'}"
-    return counters, counters.source
+    return Counters(packages), Counters.source
 
 
 def _channels(folder: Path) -> dict[str, tuple[Path, Path]]:
@@ -126,6 +140,14 @@ def _channels(folder: Path) -> dict[str, tuple[Path, Path]]:
         if name and name != "NC" and all(file.exists() for file in files):
             found[name] = files
     return found
+
+
+def _power_w(millivolts: Path, milliamperes: Path) -> float | None:
+    """Read one rail; ``None`` if it does not tell."""
+    try:
+        return _number(millivolts) * _number(milliamperes) / 1e6
+    except (OSError, ValueError):
+        return None
 
 
 def _number(file: Path) -> int:

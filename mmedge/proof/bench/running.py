@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -16,9 +15,10 @@ from mmedge.proof.bench.config import BenchConfig
 from mmedge.proof.bench.contestant import Contestant
 from mmedge.proof.bench.found import STEADY, Bench, Row, Turn, make_row
 from mmedge.proof.bench.power import Meter, find_meter
+from mmedge.proof.turns import rounds_of
 from mmedge.runtime.backends import BACKENDS
-from mmedge.runtime.machine import this_machine, versions
-from mmedge.runtime.measured import REFERENCE, Record, fastest, save_record
+from mmedge.runtime.machine import Machine, this_machine, versions
+from mmedge.runtime.measured import REFERENCE, Record, Timing, fastest, save_record
 from mmedge.runtime.plans import choose_plan, refuse_imitation
 from mmedge.specs.plan import plan_named
 
@@ -55,10 +55,12 @@ def bench_bundle(config: BenchConfig, say: Say = lambda _: None) -> Bench:
         turns = _race(list(opened), config, meter, say, left_out)
         reference = next(iter(turns.values()))
         rows = [_row(each, turns[each], reference, opened[each], say) for each in turns]
+    failed = [str(each) for each in opened if str(each) in left_out]
     return _judge(
         bundle,
         config,
         rows,
+        failed,
         power=power,
         rounds=len(reference),
         left_out=tuple(_reasons(left_out)),
@@ -144,22 +146,18 @@ def _race(
 ) -> dict[Contestant, list[Turn]]:
     """Let them run in turn, round by round; the first round warms up."""
     taken: dict[Contestant, list[Turn]] = {each: [] for each in contestants}
-    begin_s = time.monotonic()
-    for number in range(config.rounds + 1):
+    limits = {"rounds": config.rounds, "least": LEAST_ROUNDS}
+    for number, running in rounds_of(taken, **limits, most_s=config.most_s):
         if number % 5 in (0, 1):
             say(f"round {number} of {config.rounds}" if number else "warm up")
-        running = list(taken)
-        shift = number % len(running)
-        for each in running[shift:] + running[:shift]:
-            with _leaving_out(each, left_out):
+        for each in running:
+            with _leaving_out(each, left_out, *config.backends):
                 turn = _turn(each, config.turn_ms, meter)
                 taken[each] += [turn] if number else []
             if str(each) in left_out:  # it failed in the middle
                 del taken[each]
         if not taken:
             raise next(reversed(left_out.values()))
-        if number >= LEAST_ROUNDS and time.monotonic() - begin_s > config.most_s:
-            break
     return taken
 
 
@@ -181,56 +179,69 @@ def _row(
     say: Say,
 ) -> Row:
     """Ask for the memory first: the proof needs more."""
-    memory = contestant.ask("memory")
     row = make_row(
         turns,
         reference,
         backend=contestant.backend,
         plan=contestant.plan,
         threads=opened["threads"],
-        peak_bytes=memory and memory["peak_bytes"],
     )
-    say(f"verify {contestant}")
     try:
+        memory = contestant.ask("memory")
+        row = replace(row, peak_bytes=memory and memory["peak_bytes"])
+        say(f"verify {contestant}")
         proof = contestant.ask("verify")
     except MmedgeError as exc:
         return replace(row, verified=False, problem=str(exc))
     return row if proof["passed"] else replace(row, verified=False, problem=proof["worst"])
 
 
-def _judge(bundle: Bundle, config: BenchConfig, rows: list[Row], **fields: Any) -> Bench:
+def _judge(
+    bundle: Bundle, config: BenchConfig, rows: list[Row], failed: list[str], **fields: Any
+) -> Bench:
     """Choose among what was verified, and keep it."""
     machine = this_machine()
     timings = {row.timing: row for row in rows if row.verified}
     best = fastest(timings)
-    found = versions({row.backend for row in rows}, machine)
-    kept = "not kept: only some were measured" if not config.complete else "not kept, as asked"
-    if best is None:
-        kept = "not kept: nothing was verified"
-    elif config.complete and config.keep:
-        record = Record(
-            digest=bundle.digest,
-            machine=str(machine),
-            versions=found,
-            threads=config.threads,
-            reference=f"{rows[0].backend} {rows[0].plan}",
-            timings=tuple(timings),
-        )
-        try:
-            kept = str(save_record(record, bundle, machine))
-        except MmedgeError as exc:  # what was found is true all the same
-            kept = f"not kept: {exc}"
+    why = _why_not(config, failed) if timings else "not kept: nothing was verified"
+    reference = f"{rows[0].backend} {rows[0].plan}"
     return Bench(
         name=bundle.manifest.name,
         digest=bundle.digest,
         machine=str(machine),
-        versions=found,
+        versions=versions({row.backend for row in rows}, machine),
         rows=tuple(rows),
         best=None if best is None else timings[best],
-        kept=kept,
+        kept=why or _keep(bundle, machine, reference, tuple(timings)),
         notes=tuple(_restless(rows)),
         **fields,
     )
+
+
+def _why_not(config: BenchConfig, failed: list[str]) -> str:
+    """Tell why what was found is not kept; nothing if it is."""
+    if not config.complete:
+        return "not kept: only some were measured"
+    if config.threads is not None:
+        return "not kept: it holds for these threads only; name what it says to take"
+    if failed:
+        return f"not kept: {', '.join(failed)} failed meanwhile"
+    return "" if config.keep else "not kept, as asked"
+
+
+def _keep(bundle: Bundle, machine: Machine, reference: str, timings: tuple[Timing, ...]) -> str:
+    """Keep it with the versions of what was verified, as `find_record` looks at them."""
+    record = Record(
+        digest=bundle.digest,
+        machine=str(machine),
+        versions=versions({each.backend for each in timings}, machine),
+        reference=reference,
+        timings=timings,
+    )
+    try:
+        return str(save_record(record, bundle, machine))
+    except MmedgeError as exc:  # what was found is true all the same
+        return f"not kept: {exc}"
 
 
 def _restless(rows: list[Row]) -> Iterator[str]:

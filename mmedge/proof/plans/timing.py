@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mmedge.manifest import FUSION, PRESENCE
 from mmedge.proof.data import Prepared
+from mmedge.proof.turns import rounds_of
 from mmedge.runtime.embedding import zeros
 from mmedge.runtime.predictor import Predictor
 
@@ -27,9 +28,7 @@ ENOUGH_S = 10.0
 def time_plans(predictors: Mapping[str, Predictor], prepared: Prepared) -> dict[str, Times]:
     """Time every graph of every plan on the first input of each modality.
 
-    The plans take turns, and who begins changes from round to round: neighbours on the
-    machine slow all of them alike, so that the ratio of two within a round says more than
-    that of two medians. 31 rounds, or, after ten seconds, no more than 15.
+    The plans take turns: 31 rounds, or, after ten seconds, no more than 15.
 
     Args:
         predictors: open plans by name.
@@ -41,13 +40,9 @@ def time_plans(predictors: Mapping[str, Predictor], prepared: Prepared) -> dict[
         if prepared.unique(name)
     }
     taken: dict[str, list[dict[str, float]]] = {name: [] for name in predictors}
-    begin = time.perf_counter()
-    names = list(predictors)
-    for turn in range(ROUNDS + 1):  # the first one warms up
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+    for _, names in rounds_of(taken, rounds=ROUNDS, least=LEAST_ROUNDS, most_s=ENOUGH_S):
+        for name in names:
             taken[name].append(_run(predictors[name], inputs))
-        if turn >= LEAST_ROUNDS and time.perf_counter() - begin > ENOUGH_S:
-            break
     return {
         name: {graph: np.array([each[graph] for each in rounds[1:]]) for graph in rounds[0]}
         for name, rounds in taken.items()

@@ -16,6 +16,7 @@ class GivenTimes(Closing):
     TIMES_MS: ClassVar[dict[str, float]] = {}
     REFUSES: ClassVar[dict[str, MmedgeError]] = {}
     FAILS: ClassVar[dict[str, MmedgeError]] = {}
+    FORGETS: ClassVar[dict[str, MmedgeError]] = {}
     UNPROVEN: ClassVar[set[str]] = set()
     order: ClassVar[list[str]] = []
     closed: ClassVar[list[str]] = []
@@ -40,6 +41,8 @@ class GivenTimes(Closing):
             took_ns = round(self.TIMES_MS[str(self)] * 1e6)
             return {"fusion": [took_ns // 2] * 3, "whole": [took_ns] * 3}
         if do == "memory":
+            if str(self) in self.FORGETS:
+                raise self.FORGETS[str(self)]
             return {"peak_bytes": 2**20}
         worst = "end to end/side is 2.6 times as far off as the plan allows"
         return {"passed": str(self) not in self.UNPROVEN, "worst": worst}

@@ -66,6 +66,61 @@ def test_a_board_without_that_rail_has_its_rails_added_up(tmp_path: Path) -> Non
     assert meter.watts() == 7.5
 
 
+def test_a_rail_that_cannot_be_read_is_left_out_from_the_start(tmp_path: Path) -> None:
+    board = write(
+        tmp_path / "sys/class/hwmon/hwmon0",
+        name="ina3221",
+        in1_label="VDD_GPU_SOC",
+        in1_input=10000,
+        curr1_input=500,
+        in2_label="VDD_CPU_CV",
+        in2_input="no number",
+        curr2_input=250,
+    )
+    meter, source = find_meter(tmp_path)
+    assert source == "INA3221: VDD_GPU_SOC"
+    assert meter is not None
+    meter.begin()
+    meter.poll()
+    assert meter.watts() == 5.0
+    write(board, in1_input="no number")
+    assert find_meter(tmp_path) == (None, "INA3221: VDD_GPU_SOC, VDD_CPU_CV cannot be read")
+
+
+def test_a_sensor_that_fails_meanwhile_ends_nothing(tmp_path: Path) -> None:
+    board = write(
+        tmp_path / "sys/class/hwmon/hwmon0",
+        name="ina3221",
+        in1_label="VDD_GPU_SOC",
+        in1_input=10000,
+        curr1_input=500,
+        in2_label="VDD_CPU_CV",
+        in2_input=10000,
+        curr2_input=250,
+    )
+    meter, _ = find_meter(tmp_path)
+    assert meter is not None
+    meter.begin()
+    meter.poll()
+    (board / "curr2_input").unlink()
+    meter.poll()  # half of the power would be no power of the board's
+    assert meter.watts() == 7.5
+
+
+@pytest.mark.parametrize("when", ["before it begins", "before it ends"])
+def test_counters_that_fail_meanwhile_tell_nothing(tmp_path: Path, when: str) -> None:
+    zone = write(tmp_path / "sys/class/powercap/intel-rapl:0", name="package-0", energy_uj=1)
+    meter, _ = find_meter(tmp_path)
+    assert isinstance(meter, Counters)
+    if when == "before it ends":
+        meter.begin()
+    (zone / "energy_uj").unlink()
+    if when == "before it begins":
+        meter.begin()
+        write(zone, energy_uj=9)
+    assert meter.watts() is None
+
+
 def test_a_processors_counters_are_read_at_both_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

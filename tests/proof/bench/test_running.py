@@ -11,6 +11,7 @@ import pytest
 from mmedge.bundle import open_bundle, save_bundle
 from mmedge.errors import ArtefactError, ConfigError, IncompatibleError
 from mmedge.proof.bench import Bench, BenchConfig, bench_bundle, running
+from mmedge.runtime import machine
 from mmedge.runtime.backends import BACKENDS
 from mmedge.runtime.choosing import choose
 from mmedge.runtime.measured import find_record
@@ -38,8 +39,10 @@ def given(monkeypatch: pytest.MonkeyPatch) -> type[GivenTimes]:
     monkeypatch.setattr(running, "Contestant", GivenTimes)
     two = {name: BACKENDS[name] for name in ("cpu", "openvino")}
     monkeypatch.setattr(running, "BACKENDS", two)
-    for name, empty in (("REFUSES", {}), ("FAILS", {}), ("UNPROVEN", set()), ("order", [])):
+    for name, empty in (("REFUSES", {}), ("FAILS", {}), ("FORGETS", {})):
         monkeypatch.setattr(GivenTimes, name, empty)
+    monkeypatch.setattr(GivenTimes, "UNPROVEN", set())
+    monkeypatch.setattr(GivenTimes, "order", [])
     monkeypatch.setattr(GivenTimes, "closed", [])
     return GivenTimes
 
@@ -108,6 +111,21 @@ def test_what_is_not_proven_here_is_never_taken_however_fast(
 
 
 @pytest.mark.usefixtures("given")
+def test_a_backend_that_is_not_proven_here_does_not_make_the_record_stale(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "_version", lambda package: "1.0")  # all are installed
+    monkeypatch.setattr(GivenTimes, "UNPROVEN", {"openvino fp32"})
+    times = {"cpu fp32": 10.0, "cpu half": 8.0, "openvino fp32": 5.0}
+    found = measure(bundle, monkeypatch, times)
+    assert found.versions["openvino"] == "1.0"
+    record, stale = find_record(open_bundle(bundle))
+    assert stale == ""
+    assert record is not None
+    assert "openvino" not in record.versions
+
+
+@pytest.mark.usefixtures("given")
 def test_where_nothing_is_proven_nothing_is_taken_and_nothing_kept(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +171,44 @@ def test_one_that_fails_in_the_middle_leaves_the_others_running(
         ("openvino", "fp32", 0.5),
     ]
     assert "cpu fp32: it fails" in found.left_out
+    assert found.kept == "not kept: cpu fp32 failed meanwhile"
+    assert find_record(open_bundle(bundle)) == (None, "")
+
+
+@pytest.mark.usefixtures("given")
+def test_a_backend_that_was_asked_for_and_fails_in_its_turn_is_an_error(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GivenTimes, "FAILS", {"openvino fp32": IncompatibleError("signal 11")})
+    times = {"cpu fp32": 10.0, "cpu half": 10.0}
+    with pytest.raises(IncompatibleError, match="signal 11"):
+        measure(bundle, monkeypatch, times, backends=("openvino",))
+
+
+@pytest.mark.usefixtures("given")
+def test_one_that_dies_when_it_is_asked_for_its_memory_is_not_verified(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GivenTimes, "FORGETS", {"openvino fp32": IncompatibleError("signal 9")})
+    times = {"cpu fp32": 10.0, "cpu half": 10.0, "openvino fp32": 5.0}
+    found = measure(bundle, monkeypatch, times)
+    assert [(row.verified, row.problem) for row in found.rows] == [
+        (True, ""),
+        (True, ""),
+        (False, "signal 9"),
+    ]
+    assert [row.peak_bytes for row in found.rows] == [2**20, 2**20, None]
+    assert found.best is found.rows[0]
+
+
+@pytest.mark.usefixtures("given")
+def test_after_so_long_no_further_round_begins_if_there_were_seven(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = {"cpu fp32": 1.0, "cpu half": 1.0, "openvino fp32": 1.0}
+    assert measure(bundle, monkeypatch, times, rounds=9, most_s=0.0).rounds == 7
+    assert measure(bundle, monkeypatch, times, rounds=9).rounds == 9
+    assert measure(bundle, monkeypatch, times, rounds=3, most_s=0.0).rounds == 3
 
 
 @pytest.mark.usefixtures("given")
@@ -172,6 +228,10 @@ def test_when_all_fail_the_reason_is_told(bundle: Path, monkeypatch: pytest.Monk
         ({"plans": ("half",)}, "not kept: only some were measured"),
         ({"backends": ("openvino",)}, "not kept: only some were measured"),
         ({"keep": False}, "not kept, as asked"),
+        (
+            {"threads": 4},
+            "not kept: it holds for these threads only; name what it says to take",
+        ),
     ],
 )
 @pytest.mark.usefixtures("given")
