@@ -14,7 +14,13 @@ from mmedge.engines.config import BuildConfig
 from mmedge.engines.listening import Heard, hear, interruptible, listener_of, make_monitor
 from mmedge.engines.opening import open_engine
 from mmedge.engines.profiles import Profile, check_profile
-from mmedge.engines.settings import make_settings, network_flags, use_dla
+from mmedge.engines.settings import (
+    give_timings,
+    make_settings,
+    network_flags,
+    take_timings,
+    use_dla,
+)
 from mmedge.engines.toolkit import Toolkit
 from mmedge.errors import IncompatibleError, MmedgeError, ResourceError
 
@@ -34,6 +40,7 @@ class Compiled:
         seconds: how long it took.
         warnings: what the compiler warned of.
         notes: what a reader of the report should know, such as what a DLA does not run.
+        timings: what it has measured, for the next graph; empty where there is nothing.
     """
 
     engine: bytes
@@ -41,6 +48,7 @@ class Compiled:
     seconds: float
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    timings: bytes = b""
 
 
 def build_engine(
@@ -52,6 +60,7 @@ def build_engine(
     toolkit: Toolkit,
     say: Callable[[str], None] = lambda _: None,
     dla_core: int | None = None,
+    timings: bytes | None = None,
 ) -> Compiled:
     """Compile one graph.
 
@@ -65,6 +74,7 @@ def build_engine(
         toolkit: what builds.
         say: told what is under way.
         dla_core: the DLA that takes this graph's layers, if one is to.
+        timings: what was measured here before, and may be trusted; ``None`` to use none.
 
     Raises:
         ConfigError: the profile does not fit the graph.
@@ -80,6 +90,8 @@ def build_engine(
         notes = []
         if dla_core is not None:
             notes.append(use_dla(settings, builder, network, dla_core, toolkit))
+        if timings is not None:
+            give_timings(settings, timings)
         with interruptible() as stopped:
             if hasattr(settings, "progress_monitor"):
                 settings.progress_monitor = make_monitor(toolkit.trt, say, stopped)
@@ -92,6 +104,7 @@ def build_engine(
         seconds=(time.perf_counter_ns() - begin_ns) / 1e9,
         warnings=tuple(dict.fromkeys(heard.complaints)),
         notes=tuple(notes),
+        timings=b"" if timings is None else take_timings(settings),
     )
 
 

@@ -187,9 +187,12 @@ class _Work:
             place=Place.of(self.toolkit),
         )
         fresh = []
+        timed = self.toolkit.name == "tensorrt"  # TensorRT-RTX measures when it runs
 
         def build() -> Built:
-            compiled, found = self._build(graph, profile)
+            timings = cache.timings(request.place) if timed else None
+            compiled, found = self._build(graph, profile, timings)
+            cache.keep_timings(compiled.timings, request.place)
             fresh.append(graph)
             about = {
                 "audit": found.to_json(),
@@ -223,7 +226,9 @@ class _Work:
             file=file,
         )
 
-    def _build(self, graph: str, profile: Profile) -> tuple[Compiled, Audit]:
+    def _build(
+        self, graph: str, profile: Profile, timings: bytes | None = None
+    ) -> tuple[Compiled, Audit]:
         """Check, build and audit one graph; one that is not what was promised goes no further."""
         what = f"graph {graph!r} of plan {self.plan!r}"
         self.say(f"{graph}: check")
@@ -239,6 +244,7 @@ class _Work:
             toolkit=self.toolkit,
             say=lambda phase: self.say(f"{graph}: {phase}"),
             dla_core=dla_core,
+            timings=timings,
         )
         self.say(f"{graph}: audit")
         if compiled.layers or self.toolkit.driver is None:

@@ -15,6 +15,7 @@ from mmedge.engines.device_key import Unfit, default_key_file, make_key, read_ke
 from mmedge.engines.locking import alone, writing
 from mmedge.engines.request import BUILDER, EngineRequest, Place
 from mmedge.engines.stored import Built, Head, read_engine, read_head, write_engine
+from mmedge.engines.timings import NAME, keep_timings, kept_timings
 from mmedge.errors import ConfigError, IncompatibleError
 
 __all__ = ["LIMIT_BYTES", "EngineCache", "Entry", "default_folder"]
@@ -155,12 +156,20 @@ class EngineCache:
             "the same --plan if you give one here."
         )
 
+    def timings(self, place: Place) -> bytes:
+        """Give what the compiler has measured in a place before."""
+        return kept_timings(self.folder, place, self._key_file)
+
+    def keep_timings(self, timings: bytes, place: Place) -> None:
+        """Keep what the compiler has measured; while an engine is built, and by its builder."""
+        keep_timings(timings, self.folder, place, self._key_file)
+
     def entries(self) -> tuple[Entry, ...]:
         """List what is kept, the last used first; whole engines are not read for it."""
         return self._entries("")
 
     def clean(self) -> tuple[Entry, ...]:
-        """Remove all engines, and say which.
+        """Remove all engines, and say which; the compiler's timings go with them.
 
         Raises:
             ConfigError: the folder cannot be written, or another process builds.
@@ -171,6 +180,7 @@ class EngineCache:
             entries = self.entries()
             for entry in entries:
                 entry.path.unlink(missing_ok=True)
+            (self.folder / NAME).unlink(missing_ok=True)
             self._remove_drafts()
         return entries
 

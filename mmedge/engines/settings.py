@@ -10,7 +10,7 @@ from mmedge.engines.profiles import Profile
 from mmedge.engines.toolkit import Toolkit
 from mmedge.errors import IncompatibleError
 
-__all__ = ["make_settings", "network_flags", "use_dla"]
+__all__ = ["give_timings", "make_settings", "network_flags", "take_timings", "use_dla"]
 
 AHEAD_BYTES = 2 * 2**30
 """Workspace for a GPU that is not here to be asked for its memory."""
@@ -77,6 +77,27 @@ def use_dla(settings: Any, builder: Any, network: Any, core: int, toolkit: Toolk
         f"DLA core {core} runs {len(layers) - len(left)} of {len(layers)} layers; on the GPU "
         f"stay {_shown(left)}"
     )
+
+
+def give_timings(settings: Any, timings: bytes) -> None:
+    """Give the compiler what it measured before, where it takes any.
+
+    What does not fit it is left out: then it measures anew.
+    """
+    if not hasattr(settings, "create_timing_cache"):
+        return
+    for content in (timings, b"") if timings else (b"",):
+        timing_cache = settings.create_timing_cache(content)
+        if timing_cache is not None and settings.set_timing_cache(timing_cache, False):
+            return
+
+
+def take_timings(settings: Any) -> bytes:
+    """Take what the compiler has measured, the old with the new; nothing where it tells none."""
+    if not hasattr(settings, "create_timing_cache"):
+        return b""
+    timing_cache = settings.get_timing_cache()
+    return b"" if timing_cache is None else bytes(timing_cache.serialize())
 
 
 def _compile_for(settings: Any, target: str, toolkit: Toolkit) -> None:

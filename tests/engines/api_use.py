@@ -29,6 +29,7 @@ OBJECTS = {
     "runtime": "Runtime",
     "settings": "IBuilderConfig",
     "tensor": "ITensor",
+    "timing_cache": "ITimingCache",
 }
 """What TensorRT's objects are called in those files -> their class."""
 

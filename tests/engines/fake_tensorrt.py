@@ -54,6 +54,28 @@ class Settings:
         return layer.name not in self._cannot
 
 
+class TimedSettings(Settings):
+    """One of a TensorRT that keeps what it has measured: a dot for each build."""
+
+    def __init__(self, cannot_on_dla: Sequence[str]) -> None:
+        super().__init__(cannot_on_dla)
+        self.given: list[bytes] = []
+        self.timings: bytes | None = None
+
+    def create_timing_cache(self, serialized: bytes) -> Any:
+        self.given.append(serialized)
+        return None if serialized == b"not mine" else SimpleNamespace(content=serialized)
+
+    def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> bool:
+        if ignore_mismatch or cache.content == b"another's":
+            return False
+        self.timings = cache.content + b"."
+        return True
+
+    def get_timing_cache(self) -> Any:
+        return SimpleNamespace(serialize=lambda: self.timings)
+
+
 class Shapes:
     """An ``IOptimizationProfile``."""
 
@@ -92,6 +114,7 @@ class FakeTensorRT:
         dla_cores: of the board.
         opens: whether its engines can be opened again.
         says: a warning of a thread of the compiler's own.
+        timed: whether it keeps what it has measured.
         listing: what it prints of the layers, where it compiles ahead of time; empty if it
             cannot.
     """
@@ -110,13 +133,14 @@ class FakeTensorRT:
         dla_cores: int = 0,
         opens: bool = True,
         says: str = "",
+        timed: bool = False,
         listing: str = "",
         weak: bool = True,
         strong: bool = True,
     ) -> None:
         self.builds = 0
         self.network_flags: int | None = None
-        self.settings = Settings(cannot_on_dla=("softmax",))
+        self.settings = (TimedSettings if timed else Settings)(cannot_on_dla=("softmax",))
         self.opened: list[bytes] = []
         names = {"TF32": "TF32", "GPU_FALLBACK": "GPU_FALLBACK"}
         self.BuilderFlag = SimpleNamespace(**names, **({"FP16": "FP16"} if weak else {}))

@@ -19,7 +19,7 @@ SHAPES = Shapes(min=(1, 4, 6, 3), opt=(1, 4, 6, 3), max=(8, 4, 6, 3))
 PROFILE = Profile(inputs={"x": SHAPES})
 
 
-def build(fake: FakeTensorRT, **options: Any) -> Compiled:
+def build(fake: FakeTensorRT, *, timings: bytes | None = None, **options: Any) -> Compiled:
     config = BuildConfig(**options)
     return build_engine(
         lambda: b"a model",
@@ -28,6 +28,7 @@ def build(fake: FakeTensorRT, **options: Any) -> Compiled:
         config=config,
         toolkit=toolkit_of(fake),
         dla_core=config.dla_core,
+        timings=timings,
     )
 
 
@@ -102,6 +103,23 @@ def test_a_builder_that_does_not_start_says_why() -> None:
 
 def test_what_a_thread_of_the_compiler_s_own_says_is_heard() -> None:
     assert build(FakeTensorRT(INPUTS, says="careful")).warnings == ("careful",)
+
+
+@pytest.mark.parametrize("timings", [b"not mine", b"another's"])
+def test_timings_that_do_not_fit_are_left_out_and_it_measures_anew(timings: bytes) -> None:
+    fake = FakeTensorRT(INPUTS, timed=True)
+    assert build(fake, timings=timings).timings == b"."
+    assert fake.settings.given == [timings, b""]
+
+
+def test_a_tensorrt_that_keeps_no_timings_does_without() -> None:
+    assert build(FakeTensorRT(INPUTS), timings=b"some").timings == b""
+
+
+def test_without_being_asked_it_is_given_no_timings() -> None:
+    fake = FakeTensorRT(INPUTS, timed=True)
+    assert build(fake).timings == b""
+    assert fake.settings.given == []
 
 
 def test_an_engine_that_cannot_be_opened_again_says_why() -> None:

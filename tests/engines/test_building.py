@@ -222,6 +222,28 @@ def test_of_many_warnings_the_first_are_noted_and_the_others_counted() -> None:
     assert building._notes(compiled) == ("a", said)
 
 
+def test_what_the_compiler_measures_is_given_to_it_again(
+    monkeypatch: pytest.MonkeyPatch, demo: Bundle, tmp_path: Path
+) -> None:
+    fake = using(monkeypatch, FakeTensorRT(layers=listed(demo, "Float"), timed=True))
+    build_engines(demo, BuildConfig(), cache=cache_in(tmp_path))
+    build_engines(demo, BuildConfig(max_batch=32), cache=cache_in(tmp_path))
+    assert fake.settings.given == [b"." * count for count in range(8)]
+    assert len(cache_in(tmp_path).entries()) == 4  # it is no engine
+
+
+def test_tensorrt_rtx_is_given_no_timings(
+    monkeypatch: pytest.MonkeyPatch, demo: Bundle, tmp_path: Path
+) -> None:
+    fake = FakeTensorRT(layers=listed(demo, "Float"), timed=True)
+    toolkit = replace(toolkit_of(fake), name="tensorrt_rtx")
+    monkeypatch.setattr(building, "open_toolkit", lambda name: toolkit)
+    cache = cache_in(tmp_path)
+    build_engines(demo, BuildConfig(rtx=True), cache=cache)
+    assert fake.settings.given == []
+    assert not (cache.folder / "timings").exists()
+
+
 def ahead_of_time(monkeypatch: pytest.MonkeyPatch, demo: Bundle) -> FakeTensorRT:
     """A stand-in that compiles for a GPU that is not here."""
     lines = (
