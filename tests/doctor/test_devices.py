@@ -12,7 +12,11 @@ import pytest
 
 from mmedge.doctor.checks.devices import check_devices
 from mmedge.doctor.looking.devices import Devices, Node, look_at_devices
+from mmedge.doctor.looking.room import look_at_room
 from mmedge.doctor.machine import Machine
+from mmedge.doctor.place import Place
+from mmedge.engines.cache import default_folder
+from mmedge.engines.device_key import default_key_file
 from tests.doctor.seeding import NOBODY, Seeded, named
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="V4L2 and ALSA are Linux's")
@@ -115,6 +119,43 @@ def test_a_folder_that_cannot_be_written_is_found(machine: Seeded) -> None:
     assert found[0]["remedy"] == f'sudo install -d -o "$USER" {machine.cache}'
 
 
+def test_the_temporary_folder_stays_everybodys(machine: Seeded) -> None:
+    mine = machine.folder / "tmp"
+    mine.mkdir(mode=0o555)
+    machine.environment["TMPDIR"] = str(mine)
+    found = [each for each in machine.examine_unprivileged() if each["name"] == "folder-read-only"]
+    assert [each["where"] for each in found] == [str(mine)]
+    assert found[0]["remedy"] == f"sudo install -d -m 1777 {mine}"
+
+
+def test_no_owner_helps_a_mount_that_is_read_only(tmp_path: Path) -> None:
+    done = in_mount(READ_ONLY, tmp_path)
+    lines = [line.split("|") for line in done.splitlines() if "folder-read-only" in line]
+    assert lines == [
+        [
+            "folder-read-only",
+            "error",
+            "the folder for engines cannot be written",
+            f"sudo mount -o remount,rw {tmp_path}",
+        ]
+    ]
+
+
+def test_folders_are_those_that_engines_are_kept_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMEDGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    engines, key, _ = look_at_room(Place()).folders
+    assert Path(engines.path) == default_folder()
+    assert Path(key.path) == default_key_file().parent
+
+
+READ_ONLY = """
+set -e
+mount -t tmpfs -o ro none "$1"
+exec "$2" -c "$3" "$1"
+"""
 FILL = """
 set -e
 mount -t tmpfs -o size=1m full "$1"
@@ -135,18 +176,24 @@ for each in check_room(Machine(room=room)):
 """
 
 
-def test_a_full_disk_is_found(tmp_path: Path) -> None:
+def in_mount(script: str, folder: Path) -> str:
+    """Mount something at a folder, and give what the room there is found to lack."""
     allowed = shutil.which("unshare") and subprocess.run(["unshare", "-rm", "true"], check=False)
     if not allowed or allowed.returncode:
-        pytest.skip("a disk that is full is mounted with unshare -rm, which is not allowed here")
+        pytest.skip("such a disk is mounted with unshare -rm, which is not allowed here")
     done = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", FILL, "sh", tmp_path, sys.executable, LOOK],
+        ["unshare", "-rm", "sh", "-c", script, "sh", folder, sys.executable, LOOK],
         cwd=Path(__file__).resolve().parents[2],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    lines = [line.split("|") for line in done.stdout.splitlines() if "disk-full" in line]
+    return done.stdout
+
+
+def test_a_full_disk_is_found(tmp_path: Path) -> None:
+    done = in_mount(FILL, tmp_path)
+    lines = [line.split("|") for line in done.splitlines() if "disk-full" in line]
     assert [line[:3] for line in lines] == [["disk-full", "error", "0 MiB are free for engines"]]
     assert lines[0][3].startswith(f"df -h {tmp_path}")

@@ -18,9 +18,9 @@ def test_an_engine_of_a_newer_tensorrt_is_found(machine: Seeded) -> None:
     assert found.severity == "warning"
     assert found.what == (
         "1 engine of the cache was built by TensorRT 10.13.0, and here is 10.3.0.30: an older one "
-        "cannot run it; it will be built again"
+        "cannot run it; nothing uses it, and nothing but 'mmedge build' builds it again"
     )
-    assert found.remedy == "mmedge build --clean"
+    assert found.remedy == "mmedge build BUNDLE"
 
 
 def test_engines_of_the_tensorrt_that_is_here_are_right(machine: Seeded) -> None:
@@ -44,4 +44,6 @@ def test_an_engine_that_was_changed_is_found(machine: Seeded) -> None:
     file.write_bytes(content)
     found = named(machine.examine(), "engine-distrusted")
     assert (found.severity, found.where) == ("warning", file.name)
+    assert found.remedy == "mmedge build BUNDLE"
+    assert "built again" not in found.what  # serve and predict refuse it, and build nothing
     assert "was not signed with this device's key, or was changed or damaged" in found.what

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -109,6 +110,17 @@ def test_a_package_that_hangs_is_left_alone(machine: Seeded) -> None:
     machine.module("soxr.py", "import time; time.sleep(60)")
     found = try_imports(machine.place, ["soxr"], timeout_s=0.5)
     assert found["soxr"].error == "it hangs when it is imported"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="os.fork is Unix's")
+def test_a_package_whose_child_holds_the_pipe_holds_nobody_up(machine: Seeded) -> None:
+    machine.module(
+        "soxr.py", "import os, time\nif os.fork() == 0: time.sleep(8); os._exit(0)\ntime.sleep(60)"
+    )
+    begin_s = time.monotonic()
+    found = try_imports(machine.place, ["soxr"], timeout_s=0.5)
+    assert found["soxr"].error == "it hangs when it is imported"
+    assert time.monotonic() - begin_s < 5
 
 
 def test_what_a_package_prints_disturbs_nothing(machine: Seeded) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,39 @@ def test_secrets_and_names_are_taken_out() -> None:
     assert SCRUB("GPU-07070707-0707-0707-0707-070707070707") == "GPU-***"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CAMERA_PASSWORD=swordfish", "CAMERA_PASSWORD=***"),
+        ("connect(password='abcdef', port=1)", "connect(password=***, port=1)"),
+        ('{"password": "ab cd", "port": 1}', '{"password": ***, "port": 1}'),
+        (r'{"password": "ab\"cd", "port": 1}', '{"password": ***, "port": 1}'),
+        (r'"{\"db-password\": \"ab cd\", \"port\": 1}"', None),
+        ("{'api_key': b'abcdef', 'port': 1}", "{'api_key': ***, 'port': 1}"),
+        ("password: abcdef", "password: ***"),
+        ("PASS=abcdef", "PASS=***"),
+        ("Authorization: Basic YWxpY2U6cHc=", "Authorization: Basic ***"),
+        ("{'Authorization': 'Basic YWxpY2U6cHc='}", "{'Authorization': 'Basic ***'}"),
+        ("Proxy-Authorization: Digest username=ab, response=cd", "Proxy-Authorization: ***"),
+        ("rtsp://admin:p@ss/w0rd@host/1", "rtsp://***@host/1"),
+        ("'rtsp://a:b/c@host' and 'http://host/'", "'rtsp://***@host' and 'http://host/'"),
+        ("owned by alice, not by you", "owned by USER, not by you"),
+        ("malice", "malice"),
+    ],
+)
+def test_a_secret_goes_however_it_is_written(text: str, expected: str | None) -> None:
+    scrubbed = SCRUB(text)
+    for secret in ("swordfish", "abcdef", "ab cd", "cd", "YWxpY2U6cHc=", "w0rd", "b/c"):
+        assert secret not in scrubbed
+    assert expected in (None, scrubbed)
+
+
+def test_a_password_that_is_a_word_goes_too() -> None:
+    scrub = make_scrubber({"CAM_PASSWORD": "swordfish"}, home="/h", user="jo", host="h")
+    assert scrub("refused: swordfish") == "refused: ***"
+    assert scrub("/data/jo/x, by jo") == "/data/USER/x, by jo"
+
+
 @given(before=st.text(), after=st.text())
 def test_a_secret_goes_whatever_stands_around_it(before: str, after: str) -> None:
     assert "hf_aBcDeFgHiJ" not in SCRUB(f"{before}hf_aBcDeFgHiJ{after}")
@@ -50,6 +84,9 @@ def test_what_is_no_secret_stays() -> None:
         "/usr/lib/python3/dist-packages/cv2.cpython-310-aarch64-linux-gnu.so",
         "onnxruntime 1.31.1 is on",
         'sudo usermod -aG video "$USER"  # then log in again',
+        "nothing here can read a text: tokenizers: not installed",
+        "the key that signs engines; basic blocks; bypass=1, compass: north",
+        "https://example.org/a/b and docs: x@y",
     ):
         assert SCRUB(text) == text
 

@@ -10,20 +10,20 @@ from mmedge.doctor.machine import Machine
 
 __all__ = ["check_engines"]
 
-_CLEAN = "mmedge build --clean"
+_BUILD = "mmedge build BUNDLE"
 _WORDS = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
 
 
 def check_engines(machine: Machine) -> Iterator[Finding]:
-    """Find what will be built again, and say why."""
+    """Find what no command will use until it is built again, and say why."""
     distrusted = [each for each in machine.engines if each.problem]
     if distrusted:
         yield Finding(
             name="engine-distrusted",
             severity="warning",
-            what=f"{_count(len(distrusted))} of the cache will not be used, and built again: "
+            what=f"{_count(len(distrusted))} of the cache will not be used: "
             f"{distrusted[0].problem}",
-            remedy=_CLEAN,
+            remedy=_BUILD,
             where=distrusted[0].file,
         )
     for toolkit, version in sorted({(each.toolkit, each.version) for each in machine.engines}):
@@ -45,8 +45,8 @@ def _of_another(machine: Machine, toolkit: str, version: str) -> Iterator[Findin
         severity="warning" if newer else "note",
         what=f"{_count(len(kept))} of the cache was built by {name} {version}, and here is "
         + (f"{here}: an older one cannot run it" if newer else here or "none")
-        + "; it will be built again",
-        remedy=_CLEAN,
+        + "; nothing uses it, and nothing but 'mmedge build' builds it again",
+        remedy=_BUILD,
         where=kept[0].file,
     )
 

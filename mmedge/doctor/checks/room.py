@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from mmedge.doctor.finding import Finding
@@ -51,7 +52,7 @@ def _folder(folder: Folder) -> Iterator[Finding]:
             name="folder-read-only",
             severity="error",
             what=f"the folder for {folder.what} cannot be written",
-            remedy=f'sudo install -d -o "$USER" {folder.path}',
+            remedy=_remedy(folder),
             where=folder.path,
         )
     if folder.free_bytes is not None and folder.free_bytes < _LOW_BYTES:
@@ -63,6 +64,16 @@ def _folder(folder: Folder) -> Iterator[Finding]:
             remedy=f"df -h {folder.path}; sudo apt-get clean; pip cache purge",
             where=folder.path,
         )
+
+
+def _remedy(folder: Folder) -> str:
+    """Make a folder writable: the user's own for the user, and everybody's for everybody."""
+    path = shlex.quote(folder.path)
+    if folder.read_only:
+        return f"sudo mount -o remount,rw {shlex.quote(folder.read_only)}"
+    if folder.temporary:
+        return f"sudo install -d -m 1777 {path}"
+    return f'sudo install -d -o "$USER" {path}'
 
 
 def _gib(size_bytes: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from mmedge.doctor.place import Place
 __all__ = ["TIMEOUT_S", "Imported", "try_imports"]
 
 TIMEOUT_S = 20.0
+_KILLED_S = 1.0
 # Some packages write into the user's folders when they are imported; here they find none.
 _HOMES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _LONGEST = 400  # characters of somebody else's error
@@ -94,7 +96,7 @@ def _awaited(process: subprocess.Popen[bytes], deadline: float) -> Imported:
         output, _ = process.communicate(timeout=max(deadline - time.monotonic(), 0.1))
     except subprocess.TimeoutExpired:
         process.kill()
-        process.communicate()
+        _give_up(process)
         return Imported(error="it hangs when it is imported")
     try:
         answer = json.loads(output)
@@ -107,6 +109,14 @@ def _awaited(process: subprocess.Popen[bytes], deadline: float) -> Imported:
         error=" ".join(answer.pop("error", "").split())[:_LONGEST],
         more=answer,
     )
+
+
+def _give_up(process: subprocess.Popen[bytes]) -> None:
+    """Wait a little for one that was killed: a driver may hold it, or a child of its the pipe."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_KILLED_S)
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def _how(code: int) -> str:

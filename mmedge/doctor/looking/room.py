@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmedge._folders import cache_folder, user_folder
@@ -24,6 +24,8 @@ class Folder:
         path: of the folder.
         what: it is for.
         writable: this user may write there, or make it.
+        read_only: the mount that lets nobody write there; empty if there is none.
+        temporary: it is everybody's.
         free_bytes: room that this user may fill; ``None`` where nobody says.
     """
 
@@ -31,6 +33,8 @@ class Folder:
     what: str
     writable: bool
     free_bytes: int | None
+    read_only: str = ""
+    temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +66,12 @@ def look_at_room(place: Place) -> Room:
 
 
 def _folders(place: Place) -> Iterator[Folder]:
+    # As mmedge.engines names them, which stands on packages that may be what is broken here.
     yield _folder(place.cache or cache_folder() / "engines", "engines")
     key_file = place.key_file or user_folder("XDG_STATE_HOME", ".local/state") / "mmedge/engine.key"
     yield _folder(key_file.parent, "the key that signs engines")
     temporary = place.environment.get("TMPDIR") or tempfile.gettempdir()
-    yield _folder(Path(temporary), "temporary files")
+    yield replace(_folder(Path(temporary), "temporary files"), temporary=True)
 
 
 def _folder(path: Path, what: str) -> Folder:
@@ -79,4 +84,19 @@ def _folder(path: Path, what: str) -> Folder:
         free_bytes = shutil.disk_usage(existing).free
     except OSError:
         free_bytes = None
-    return Folder(path=str(path), what=what, writable=writable, free_bytes=free_bytes)
+    return Folder(
+        path=str(path),
+        what=what,
+        writable=writable,
+        free_bytes=free_bytes,
+        read_only=_mounted_read_only(existing),
+    )
+
+
+def _mounted_read_only(folder: Path) -> str:
+    try:
+        if not os.statvfs(folder).f_flag & os.ST_RDONLY:
+            return ""
+    except (OSError, AttributeError):  # Windows tells of no mounts
+        return ""
+    return str(next(each for each in (folder, *folder.parents) if each.is_mount()))
