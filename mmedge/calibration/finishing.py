@@ -55,10 +55,10 @@ def finish(search: TargetSearch, searched: Searched, reporter: Judge) -> Finishe
         searched, found = _only_faster(search, searched, found)
     trial, asked = found.trial, search.config.precision
     precision = _precision(searched, trial)
-    if asked not in ("auto", precision):
-        return _without(search, searched, otherwise(precision, asked))
-    if precision == "fp32":
+    if precision == "fp32" and asked != "int8":
         return _without(search, searched, SLOWER)
+    if precision == "fp32" or asked not in ("auto", precision):
+        return _without(search, searched, otherwise(precision, asked))
     search.say(f"{search.workshop.target}: the samples that no decision has seen")
     bundle = search.workshop.build(trial.candidate)
     reported = reporter.judge(bundle, trial.candidate, trial.share)

@@ -91,6 +91,15 @@ def test_an_encoder_that_is_slower_once_layers_are_restored_becomes_float32(
     assert plans["mixed_cpu"].graphs["camera"] == plans["fp32"].graphs["camera"]
 
 
+def test_mixed_is_not_to_be_had_where_nothing_is_faster_with_layers_restored(
+    demo_bundle: Path, data: Path, clock: Clock
+) -> None:
+    clock.encoders["mic"], clock.fewer = 1.2, {**clock.encoders, "camera": 1.2}
+    tensorrt, cpu = run(demo_bundle, data, "tensorrt", "cpu", precision="mixed").outcomes
+    assert (tensorrt.plan, cpu.plan) == ("mixed_tensorrt", None)
+    assert "no encoder is faster in INT8" in cpu.verdict
+
+
 def test_where_no_encoder_is_faster_fp32_is_recommended_and_the_bundle_left(
     demo_bundle: Path, data: Path, clock: Clock
 ) -> None:
