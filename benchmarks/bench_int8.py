@@ -6,8 +6,9 @@
 
 One thread, medians of interleaved runs on one sample; the error is that of the embedding over
 held-out samples. Peer: ``onnxruntime.quantization.quantize_static`` with MinMax on the same
-samples, in four forms; of those whose error is at most twice ours (6 dB), the fastest counts.
-NNCF's model, in OpenVINO, is shown beside them.
+samples, in four forms; of those whose error is at most twice ours (6 dB), the fastest counts,
+or of all where none is. Each case says how much slower than that ours may be: no more than noise,
+but for ViT-Ti, where ours is. NNCF's model, in OpenVINO, is shown beside them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import onnx
@@ -32,16 +33,11 @@ from onnxruntime.quantization import (
 
 from benchmarks import nncf_peer
 from benchmarks.int8_cases import CASES, Case, Feeds
+from mmedge.bundle import Bundle
 from mmedge.calibration.alone import fast_kinds, ratios_alone
-from mmedge.calibration.channels import ChannelObserver
-from mmedge.calibration.graph import Graph
-from mmedge.calibration.layers import find_layers
-from mmedge.calibration.lowering import Lowered, Lowering, Range
-from mmedge.calibration.observing import Observer
-from mmedge.calibration.rewrite.cpu import lower_cpu
-from mmedge.calibration.rewrite.easing import channel_axes
-from mmedge.calibration.rewrite.integers import joined_values
-from mmedge.calibration.rewrite.smoothing import migrate
+from mmedge.calibration.candidate import Candidate, Workshop, int8_share
+from mmedge.calibration.lowering import Lowered
+from mmedge.calibration.material import prepare_material
 from mmedge.runtime.backends.instructions import this_cpu
 
 PAIRS = 21
@@ -67,36 +63,20 @@ def session(model: bytes, threads: int = 1) -> ort.InferenceSession:
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def ranges_of(model: bytes, values: list[str], feeds: Feeds) -> dict[str, Range]:
-    """Extremes of values, masks and other non-finite numbers left out."""
-    observer = Observer(model, values)
-    observer.add(feeds)
-    return {name: each.extremes for name, each in observer.histograms.items()}
-
-
 def ours(case: Case) -> tuple[Lowered, float]:
-    """Migrate, look, lower what is fastest; gives its share of multiply-accumulates too."""
-    observer = ChannelObserver(case.model, channel_axes(case.model))
-    for batch in batches(case.ranges):
-        observer.add(batch)
-    migrated = migrate(case.model, observer.channels)
-    graph = Graph(migrated.model)
-    layers = find_layers(graph)
-    watched = {name for each in layers for name in (*each.activations, each.output)}
-    watched |= set(joined_values(graph))
-    ranges = ranges_of(migrated.model, sorted(watched), case.ranges)
-    channels = {**observer.channels, **migrated.channels}
-    means = {name: each.mean for name, each in channels.items()}
-    chosen = fast_kinds(layers, ratios_alone(migrated.model, layers, threads=1))
-    tried = {
-        str(index): lower_cpu(migrated.model, Lowering(int8=each, ranges=ranges, means=means))
-        for index, each in enumerate(chosen)
-    }
+    """Prepare as `calibrate` does, lower what is fastest; gives its share of products too."""
+    material = prepare_material("it", case.model, lambda: batches(case.ranges), "cpu")
+    workshop = Workshop(cast("Bundle", None), "cpu", {"it": material})  # no plan is built
+    alone = ratios_alone(material.model, material.lowerable, threads=1)
+    tried: dict[str, Lowered] = {}
+    for index, layers in enumerate(fast_kinds(material.lowerable, alone)):
+        lowered = workshop.lower(Candidate(int8={"it": layers}, methods={"it": "min-max"}), "it")
+        assert lowered is not None
+        tried[str(index)] = lowered
     models = {"float32": case.model, **{name: each.model for name, each in tried.items()}}
     took = latencies(models, case.ranges)
     best = tried[min(tried, key=lambda name: took[name][1])]
-    macs = {each.name: each.macs for each in layers}
-    return best, sum(macs[name] for name in best.int8) / sum(macs.values())
+    return best, int8_share([material], {"it": best.int8})
 
 
 class Reader(CalibrationDataReader):
@@ -180,14 +160,17 @@ def bench(name: str) -> None:
     for key, error in errors.items():
         print(f"  {key:24} {took[key][0]:7.2f} ms  {took[key][1]:.2f}  {error:5.1f} dB")
     show_nncf(case)
-    close = [
-        took[k][1] for k, error in errors.items() if k in FORMS and error > errors["mmedge"] - 6
-    ]
-    mine = took["mmedge"][1]
-    beside = f"{mine / min(close):.2f} of the fastest of {len(close)}" if close else "no form is"
-    print(f"  limit {case.limit}: {mine:.2f}; {beside} within twice our error")
-    verdict: Any = mine <= case.limit and errors["mmedge"] >= case.least_db
-    assert verdict, f"{name}: {mine:.2f} of float32, {errors['mmedge']:.1f} dB"
+    close = [form for form in FORMS if errors[form] > errors["mmedge"] - 6]
+    rival, mine = min(close or FORMS, key=lambda form: took[form][1]), took["mmedge"][1]
+    both = {rival: models[rival], "mmedge": models["mmedge"]}
+    beside = latencies(both, case.held_out)["mmedge"][1]
+    print(
+        f"  {mine:.2f} of float32, limit {case.limit}; {beside:.2f} of {rival!r}, the fastest of "
+        f"{len(close or FORMS)}, limit {case.beside} ({len(close)} within twice our error)"
+    )
+    assert mine <= case.limit, f"{name}: {mine:.2f} of float32"
+    assert beside <= case.beside, f"{name}: {beside:.2f} of ONNX Runtime's"
+    assert errors["mmedge"] >= case.least_db, f"{name}: {errors['mmedge']:.1f} dB"
 
 
 def show_nncf(case: Case) -> None:
