@@ -49,5 +49,17 @@ def choose(bundle: Bundle, backend: str, plan: str, *, threads: int | None = Non
         else:
             return Choice(best.plan, why, best.backend)
     usual = choose_plan(plans, plan, measured.REFERENCE, threads=threads)
-    told = f"what 'mmedge bench' measured does not count: {stale}" if stale else ""
+    told = f"what 'mmedge bench' measured does not count: {stale}" if stale else _unmeasured()
     return replace(usual, why="; ".join(filter(None, (usual.why, told))))
+
+
+def _unmeasured() -> str:
+    """Say that another backend might be faster; nothing where there is no other one."""
+    from mmedge.runtime.machine import installed, this_machine
+
+    others = [name for name in installed(this_machine()) if name != "cpu"]
+    if not others:
+        return ""
+    return (
+        f"nothing was measured here; 'mmedge bench' tells whether {' or '.join(others)} is faster"
+    )

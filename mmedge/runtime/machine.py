@@ -15,9 +15,10 @@ from mmedge import __version__
 from mmedge.runtime.backends import PACKAGES
 from mmedge.runtime.backends.instructions import this_cpu
 
-__all__ = ["Machine", "read_machine", "this_machine", "versions"]
+__all__ = ["Machine", "installed", "read_machine", "this_machine", "versions"]
 
 DRIVER = "NVIDIA driver"
+_WITHOUT_GPU = ("cpu", "openvino")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,15 @@ def versions(backends: Iterable[str], machine: Machine | None = None) -> dict[st
     found = {"mmedge": __version__, **{each: _version(each) for each in packages}}
     found[DRIVER] = (machine or this_machine()).driver
     return {name: number for name, number in found.items() if number}
+
+
+def installed(machine: Machine) -> tuple[str, ...]:
+    """Name the backends whose packages are all here, and a driver for those that need a GPU."""
+    return tuple(
+        name
+        for name, packages in PACKAGES.items()
+        if all(_version(each) for each in packages) and (name in _WITHOUT_GPU or machine.driver)
+    )
 
 
 def _version(package: str) -> str:

@@ -9,14 +9,20 @@ from typing import Any
 import pytest
 
 from mmedge import LiveConfig
-from mmedge.bundle import Bundle
+from mmedge.bundle import Bundle, open_bundle
 from mmedge.errors import ConfigError, IncompatibleError
 from mmedge.proof.verify import verify
+from mmedge.runtime import machine
 from mmedge.runtime.choosing import choose
-from mmedge.runtime.machine import this_machine, versions
+from mmedge.runtime.machine import Machine, this_machine, versions
 from mmedge.runtime.measured import Record, Timing, save_record
+from mmedge.runtime.pipeline.binding import Inputs
 from mmedge.runtime.pipeline.engine import Engine
+from mmedge.runtime.pipeline.outputs import Outputs
+from mmedge.runtime.pipeline.pipeline import Pipeline
+from mmedge.runtime.pipeline.service import ServeConfig, serve
 from mmedge.runtime.predictor import Predictor
+from tests.conftest import DEMO
 from tests.fakes import linear_bundle
 
 
@@ -64,9 +70,29 @@ def test_with_other_threads_than_were_measured_the_record_does_not_count() -> No
     )
 
 
-def test_without_a_record_auto_is_the_cpu_and_says_nothing() -> None:
+def test_without_a_record_auto_is_the_cpu_and_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine, "_version", lambda package: "1" if "runtime" in package else "")
     choice = choose(linear_bundle(), "auto", "auto")
     assert (choice.backend, choice.plan, str(choice)) == ("cpu", "fp32", "")
+
+
+def test_without_a_record_it_is_said_which_other_backend_nobody_has_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine, "_version", lambda package: "1.0")  # but there is no driver
+    monkeypatch.setattr(machine, "this_machine", lambda: Machine(cpu="Zen 3", cores=2))
+    bundle = linear_bundle()
+    assert str(choose(bundle, "auto", "auto")) == (
+        "plan fp32: nothing was measured here; 'mmedge bench' tells whether openvino is faster"
+    )
+    assert str(choose(bundle, "cpu", "auto")) == ""
+    with_gpu = Machine(cpu="Zen 3", cores=2, gpus=("RTX 4090",), driver="580.65")
+    monkeypatch.setattr(machine, "this_machine", lambda: with_gpu)
+    assert "tells whether cuda or onnxruntime-tensorrt or openvino or tensorrt" in str(
+        choose(bundle, "auto", "auto")
+    )
 
 
 def test_a_stale_record_is_ignored_with_the_reason() -> None:
@@ -113,6 +139,32 @@ def test_the_predictor_the_proof_and_the_pipeline_run_what_was_measured(counting
     engine = Engine(bundle, LiveConfig(), lambda tick: None, backend="auto", plan="auto")
     assert (engine.predictor.backend, engine.predictor.plan) == ("counting", "low")
     engine.close()
+
+
+def test_what_a_reload_chooses_is_told_like_what_the_start_does(
+    counting: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = linear_bundle(), linear_bundle(2)
+    keep(first, ("cpu", "fp32", 1.0), ("counting", "fp32", 0.5))
+    with Pipeline(first, backend="auto", plan="auto") as pipeline:
+        pipeline.swap(second)
+    told = [each.getMessage() for each in caplog.records if each.name.endswith(".engine")]
+    at_start, at_reload = told
+    assert at_start.startswith("backend counting, plan fp32: fastest here, 0.50 of the time")
+    assert at_reload == (
+        "plan fp32: what 'mmedge bench' measured does not count: the bundle has changed since"
+    )
+
+
+def test_serve_tells_its_choice_once(counting: Any, caplog: pytest.LogCaptureFixture) -> None:
+    keep(open_bundle(DEMO), ("cpu", "fp32", 1.0), ("counting", "fp32", 0.5))
+    told: list[str] = []
+    config = ServeConfig(inputs=Inputs(), text="even", for_s=0.2, outputs=Outputs(as_json=True))
+    serve(DEMO, config, lambda _: None, told.append)
+    assert "plan fp32" not in " ".join(told)
+    said = [each.getMessage() for each in caplog.records if "plan fp32" in each.getMessage()]
+    assert len(said) == 1
+    assert said[0].startswith("backend counting, plan fp32: fastest here")
 
 
 def test_auto_serves_no_imitation() -> None:

@@ -7,6 +7,7 @@ when that is due, unless the head is so quick that an encoder's thread does it i
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,8 @@ from mmedge.runtime.rings import make_ring
 from mmedge.runtime.warming import warm_up
 
 __all__ = ["Engine", "Journal"]
+
+_log = logging.getLogger(__name__)
 
 _MAX_HUNG = 3
 
@@ -89,6 +92,8 @@ class Engine:
         threads = config.threads or 1
         choice = choose(bundle, backend, plan, threads=threads)
         refuse_imitation(bundle.manifest.plans, choice.plan, choice.backend)
+        if choice.why:  # at start and at every reload, so that no other one runs unsaid
+            _log.warning("%s", choice)
         self.predictor = Predictor(
             bundle, backend=choice.backend, plan=choice.plan, threads=threads, spin=False
         )

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from mmedge.bundle import Bundle, open_bundle
 from mmedge.errors import ConfigError, ResourceError, SourceError
-from mmedge.runtime.choosing import choose
 from mmedge.runtime.pipeline.binding import Inputs, bind
 from mmedge.runtime.pipeline.config import LiveConfig
 from mmedge.runtime.pipeline.feeds import Feed
@@ -25,7 +24,6 @@ from mmedge.runtime.pipeline.outputs import Outputs, make_sinks
 from mmedge.runtime.pipeline.pipeline import Pipeline
 from mmedge.runtime.pipeline.running import run_service
 from mmedge.runtime.pipeline.status import Status
-from mmedge.runtime.plans import refuse_imitation
 from mmedge.runtime.predictor import Predictor
 from mmedge.runtime.samples import Frame
 from mmedge.specs import Sound
@@ -148,12 +146,6 @@ def serve(
         return _open(path, config.downmix)
 
     bundle = load()
-    # As the engine chooses, with the threads that it begins with.
-    threads = config.live.threads or 1
-    choice = choose(bundle, config.backend, config.plan, threads=threads)
-    refuse_imitation(bundle.manifest.plans, choice.plan, choice.backend)
-    if choice.why:
-        tell(str(choice))
     feeds = bind(config.inputs, bundle.manifest.modalities)
     text = None if config.text is None else _only_text(bundle, feeds)
     keep = config.outputs.record
