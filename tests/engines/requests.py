@@ -38,3 +38,36 @@ def request(**changes: Any) -> EngineRequest:
 def cache_in(folder: Path, **options: Any) -> EngineCache:
     """A cache and a key of its own."""
     return EngineCache(folder / "cache", key_file=folder / "state" / "engine.key", **options)
+
+
+class Spy:
+    """Builds engines that name their request, and counts what is built and deserialised."""
+
+    def __init__(self, cache: EngineCache) -> None:
+        self.cache = cache
+        self.built = 0
+        self.deserialised: list[bytes] = []
+        self.reasons: list[str] = []
+
+    def ask(self, wanted: EngineRequest = REQUEST) -> bytes:
+        """What a user of the cache does: ask, and deserialise what comes."""
+
+        def build() -> Built:
+            self.built += 1
+            return Built(engine=f"engine of {wanted.key}".encode(), about={"n": self.built})
+
+        engine = self.cache.engine(wanted, build, self.reasons.append).engine
+        self.deserialised.append(engine)
+        assert engine == f"engine of {wanted.key}".encode()
+        return engine
+
+    @property
+    def file(self) -> Path:
+        (file,) = self.cache.folder.glob("*.engine")
+        return file
+
+
+def flip(file: Path, position: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[position] ^= 1
+    file.write_bytes(content)
