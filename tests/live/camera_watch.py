@@ -43,7 +43,7 @@ def main(seconds: float) -> None:
     tell(cameras=[[each.index, each.name, len(each.modes)] for each in list_cameras()])
     until_s = time.monotonic() + seconds
     while time.monotonic() < until_s:
-        camera = Camera(CameraConfig(timeout_ms=1_500))
+        camera = Camera(CameraConfig(timeout_ms=1_000))
         try:
             watch(camera)
         except SourceError as exc:
