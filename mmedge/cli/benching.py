@@ -36,6 +36,10 @@ def bench(
     rounds: Annotated[int, typer.Option(help="Turns of each backend and plan.")] = 20,
     picture: Annotated[Path | None, typer.Option(help="Draw it as well, into NAME.svg.")] = None,
     keep: Annotated[bool, typer.Option(help="Keep what is fastest, for --backend auto.")] = True,
+    first_run: Annotated[
+        bool,
+        typer.Option("--first-run", help="Briefly, unless it was done: as --backend auto. JSON."),
+    ] = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Measure every backend and plan on this machine, side by side, and say which to take.
@@ -44,8 +48,13 @@ def bench(
     """
     from mmedge import views
     from mmedge.proof.bench import BenchConfig, bench_bundle
+    from mmedge.proof.bench import first_run as brief
     from mmedge.proof.bench.picture import check_picture, draw_bench, write_picture
 
+    if first_run:
+        with views.progress() as on_stage:
+            typer.echo(brief(bundle, on_stage).model_dump_json())
+        return
     if picture is not None:
         check_picture(picture)
     config = BenchConfig(

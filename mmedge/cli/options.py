@@ -21,7 +21,7 @@ __all__ = [
 
 BundleArg = Annotated[Path, typer.Argument(help="Bundle folder, NAME.mmedge.")]
 BackendOpt = Annotated[
-    str, typer.Option(help="What runs the graphs; 'auto': what 'mmedge bench' found fastest here.")
+    str, typer.Option(help="What runs the graphs; 'auto': what was measured to be fastest here.")
 ]
 PlanOpt = Annotated[
     str, typer.Option(help="Which of the bundle's plans; 'auto': the fastest that is right here.")

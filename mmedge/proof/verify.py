@@ -56,7 +56,7 @@ def verify(
     """
     bundle.check()
     golden = load_golden(bundle) if golden is None else golden
-    with Predictor(bundle, backend=backend, plan=plan, threads=threads) as predictor:
+    with Predictor(bundle, backend=backend, plan=plan, threads=threads, measure=False) as predictor:
         return verify_opened(predictor, golden)
 
 

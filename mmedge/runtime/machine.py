@@ -15,7 +15,7 @@ from mmedge import __version__
 from mmedge.runtime.backends import PACKAGES
 from mmedge.runtime.backends.instructions import this_cpu
 
-__all__ = ["Machine", "installed", "read_machine", "this_machine", "versions"]
+__all__ = ["Machine", "installed", "missing", "read_machine", "this_machine", "versions"]
 
 DRIVER = "NVIDIA driver"
 _WITHOUT_GPU = ("cpu", "openvino")
@@ -90,11 +90,13 @@ def versions(backends: Iterable[str], machine: Machine | None = None) -> dict[st
 
 def installed(machine: Machine) -> tuple[str, ...]:
     """Name the backends whose packages are all here, and a driver for those that need a GPU."""
-    return tuple(
-        name
-        for name, packages in PACKAGES.items()
-        if all(_version(each) for each in packages) and (name in _WITHOUT_GPU or machine.driver)
-    )
+    return tuple(name for name in PACKAGES if not missing(name, machine))
+
+
+def missing(backend: str, machine: Machine) -> tuple[str, ...]:
+    """Name what a backend lacks here: packages, and a driver if it needs a GPU."""
+    needed = tuple(each for each in PACKAGES[backend] if not _version(each))
+    return needed if backend in _WITHOUT_GPU or machine.driver else (*needed, DRIVER)
 
 
 def _version(package: str) -> str:

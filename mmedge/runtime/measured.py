@@ -1,4 +1,4 @@
-"""What ``mmedge bench`` found to be fast here: kept for a bundle and a machine, read at start."""
+"""What was found to be fast here: kept for a bundle and a machine, read at start."""
 
 from __future__ import annotations
 
@@ -13,10 +13,20 @@ from mmedge._folders import cache_folder
 from mmedge.bundle import Bundle
 from mmedge.errors import ConfigError
 from mmedge.runtime.machine import Machine, this_machine, versions
-from mmedge.specs.base import Name, Note, Spec
+from mmedge.specs.base import Name, Note, Printable, Spec
 from mmedge.specs.plan import Sha256
 
-__all__ = ["REFERENCE", "WORTH", "Record", "Timing", "fastest", "find_record", "save_record"]
+__all__ = [
+    "REFERENCE",
+    "WORTH",
+    "FirstRun",
+    "Record",
+    "Timing",
+    "fastest",
+    "find_record",
+    "record_folder",
+    "save_record",
+]
 
 REFERENCE = "cpu"
 """The backend that stays unless another one is worth it."""
@@ -54,6 +64,7 @@ class Record(Spec):
         versions: what it was measured with.
         reference: the backend and plan whose time ratios are over.
         timings: of whatever ran and was verified.
+        by: who measured: ``mmedge bench``, or briefly the first run of ``--backend auto``.
     """
 
     format: Literal[1] = 1
@@ -62,6 +73,19 @@ class Record(Spec):
     versions: dict[Note, Note]
     reference: Note
     timings: Annotated[tuple[Timing, ...], Field(strict=False, min_length=1)]
+    by: Literal["bench", "first run"] = "bench"
+
+
+class FirstRun(Spec):
+    """What ``mmedge bench --first-run`` gives.
+
+    Attributes:
+        record: what holds here, whoever measured it.
+        said: what was left out and why, and why it is not kept; nothing if it was there already.
+    """
+
+    record: Record
+    said: Annotated[tuple[Annotated[str, Printable], ...], Field(strict=False)] = ()
 
 
 def fastest(timings: Iterable[Timing], plan: str | None = None) -> Timing | None:
@@ -134,10 +158,19 @@ def save_record(record: Record, bundle: Bundle, machine: Machine) -> Path:
     return path
 
 
+def record_folder() -> Path:
+    """Give the folder of all records; it may not exist yet.
+
+    Raises:
+        ConfigError: the user has no home.
+    """
+    return cache_folder() / "bench"
+
+
 def _place(bundle: Bundle, machine: Machine) -> Path:
     """Name it so that records of other versions of the model, or from elsewhere, stand beside."""
     parts = (bundle.manifest.weights_sha256, machine.key, bundle.digest)
-    return cache_folder() / "bench" / f"{'-'.join(part[:_NAMED] for part in parts)}.json"
+    return record_folder() / f"{'-'.join(part[:_NAMED] for part in parts)}.json"
 
 
 def _others(path: Path) -> str:

@@ -55,25 +55,28 @@ class Predictor(Closing):
         prompts: Sequence[str] | None = None,
         template: str | Sequence[str] = "{}",
         spin: bool = True,
+        measure: bool = True,
     ) -> None:
         """Open a bundle's graphs.
 
         Args:
             bundle: from `mmedge.open_bundle`.
-            backend: what runs the graphs; ``auto`` for what ``mmedge bench`` found fastest here.
+            backend: what runs the graphs; ``auto`` for what was measured to be fastest here.
             plan: which of the bundle's plans; ``auto`` for the fastest known to be right here.
             threads: CPU threads inside one operator; ``None`` leaves it to the backend.
             prompts: for `set_prompts`, if there are any...
             template: ...with this around each.
             spin: threads wait for their next operator busily, which is a little faster and
                 burns a core.
+            measure: where ``auto`` has no record yet, measure what is installed: some seconds,
+                once (`choose`).
 
         Raises:
             ConfigError: no such backend or plan, or prompts that cannot be meant.
             ArtefactError: a file of the bundle is damaged.
             IncompatibleError: the backend cannot run here, or cannot run these graphs.
         """
-        self.choice = choose(bundle, backend, plan, threads=threads)
+        self.choice = choose(bundle, backend, plan, threads=threads, measure=measure)
         """Which backend and plan run, and why."""
         if prompts is None and template != "{}":
             raise ConfigError("a template needs prompts to stand around; give some")

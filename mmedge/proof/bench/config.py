@@ -23,8 +23,10 @@ class BenchConfig:
             for a graph that is slow.
         rounds: turns that each of them has, after one that warms it up.
         turn_ms: how long each turn is; three predictions at least.
-        most_s: after so long no further round begins, if there were seven.
+        most_s: after so long no further round begins...
+        least_rounds: ...if there were so many.
         keep: keep what was found for ``--backend auto``, if all was measured.
+        first: measure what is installed alone, and keep it as a first run's.
     """
 
     bundle: Path
@@ -34,7 +36,9 @@ class BenchConfig:
     rounds: int = 20
     turn_ms: int = 150
     most_s: float = 90.0
+    least_rounds: int = 7
     keep: bool = True
+    first: bool = False
 
     def __post_init__(self) -> None:
         for name in self.backends:

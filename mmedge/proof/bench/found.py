@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmedge.proof.bench.stages import WHOLE
-from mmedge.runtime.measured import Timing
+from mmedge.runtime.measured import Record, Timing
 
 __all__ = ["STEADY", "Bench", "Row", "Turn", "make_row"]
 
@@ -113,6 +113,7 @@ class Bench:
         rounds: that count.
         rows: first the reference.
         best: the row to take; ``None`` if none was verified.
+        record: what there is to keep of it; ``None`` if none was verified.
         kept: the file in which it was kept for ``--backend auto``, or why it was not.
         left_out: backends and plans that could not run here, and why.
         unfit: plan -> backends that it was not made for, and why they do not run it.
@@ -127,6 +128,7 @@ class Bench:
     rounds: int
     rows: tuple[Row, ...]
     best: Row | None
+    record: Record | None
     kept: str
     left_out: tuple[str, ...] = ()
     unfit: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

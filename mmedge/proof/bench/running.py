@@ -11,14 +11,15 @@ import numpy as np
 
 from mmedge.bundle import Bundle, open_bundle
 from mmedge.errors import IncompatibleError, MmedgeError
+from mmedge.proof.bench.alone import alone
 from mmedge.proof.bench.config import BenchConfig
 from mmedge.proof.bench.contestant import Contestant
 from mmedge.proof.bench.found import STEADY, Bench, Row, Turn, make_row
 from mmedge.proof.bench.power import Meter, find_meter
 from mmedge.proof.turns import rounds_of
 from mmedge.runtime.backends import BACKENDS
-from mmedge.runtime.machine import Machine, this_machine, versions
-from mmedge.runtime.measured import REFERENCE, Record, Timing, fastest, save_record
+from mmedge.runtime.machine import Machine, installed, this_machine, versions
+from mmedge.runtime.measured import REFERENCE, Record, fastest, save_record
 from mmedge.runtime.plans import choose_plan, refuse_imitation
 from mmedge.specs.plan import plan_named
 
@@ -26,7 +27,6 @@ __all__ = ["bench_bundle"]
 
 Say = Callable[[str], None]
 FLOAT = "fp32"
-LEAST_ROUNDS = 7
 
 
 def bench_bundle(config: BenchConfig, say: Say = lambda _: None) -> Bench:
@@ -48,7 +48,7 @@ def bench_bundle(config: BenchConfig, say: Say = lambda _: None) -> Bench:
     bundle = open_bundle(config.bundle)
     bundle.check()
     left_out: dict[str, MmedgeError] = {}
-    with ExitStack() as stack:
+    with alone(say), ExitStack() as stack:
         pairs, unfit = _pairs(bundle, config)
         opened = _open(pairs, config, stack, say, left_out)
         meter, power = find_meter()
@@ -94,7 +94,8 @@ def _pairs(
         plan_named(plans, name)
     pairs: list[tuple[str, str]] = []
     unfit: dict[str, dict[str, str]] = {}
-    for backend in dict.fromkeys((REFERENCE, *(config.backends or BACKENDS))):
+    here = installed(this_machine()) if config.first else BACKENDS
+    for backend in dict.fromkeys((REFERENCE, *(config.backends or here))):
         for plan in dict.fromkeys((FLOAT, *(config.plans or plans))):
             why = _unfit(bundle, backend, plan, config.threads)
             if why and backend in config.backends and plan in config.plans:
@@ -146,7 +147,7 @@ def _race(
 ) -> dict[Contestant, list[Turn]]:
     """Let them run in turn, round by round; the first round warms up."""
     taken: dict[Contestant, list[Turn]] = {each: [] for each in contestants}
-    limits = {"rounds": config.rounds, "least": LEAST_ROUNDS}
+    limits = {"rounds": config.rounds, "least": config.least_rounds}
     for number, running in rounds_of(taken, **limits, most_s=config.most_s):
         if number % 5 in (0, 1):
             say(f"round {number} of {config.rounds}" if number else "warm up")
@@ -203,8 +204,17 @@ def _judge(
     machine = this_machine()
     timings = {row.timing: row for row in rows if row.verified}
     best = fastest(timings)
-    why = _why_not(config, failed) if timings else "not kept: nothing was verified"
-    reference = f"{rows[0].backend} {rows[0].plan}"
+    record = None
+    if timings:
+        record = Record(
+            digest=bundle.digest,
+            machine=str(machine),
+            # Of what was verified, as `find_record` looks at them.
+            versions=versions({each.backend for each in timings}, machine),
+            reference=f"{rows[0].backend} {rows[0].plan}",
+            timings=tuple(timings),
+            by="first run" if config.first else "bench",
+        )
     return Bench(
         name=bundle.manifest.name,
         digest=bundle.digest,
@@ -212,7 +222,8 @@ def _judge(
         versions=versions({row.backend for row in rows}, machine),
         rows=tuple(rows),
         best=None if best is None else timings[best],
-        kept=why or _keep(bundle, machine, reference, tuple(timings)),
+        record=record,
+        kept=_why_not(config, failed) or _keep(record, bundle, machine),
         notes=tuple(_restless(rows)),
         **fields,
     )
@@ -224,20 +235,14 @@ def _why_not(config: BenchConfig, failed: list[str]) -> str:
         return "not kept: only some were measured"
     if config.threads is not None:
         return "not kept: it holds for these threads only; name what it says to take"
-    if failed:
+    if failed and not config.first:  # else it would be tried anew at every start
         return f"not kept: {', '.join(failed)} failed meanwhile"
     return "" if config.keep else "not kept, as asked"
 
 
-def _keep(bundle: Bundle, machine: Machine, reference: str, timings: tuple[Timing, ...]) -> str:
-    """Keep it with the versions of what was verified, as `find_record` looks at them."""
-    record = Record(
-        digest=bundle.digest,
-        machine=str(machine),
-        versions=versions({each.backend for each in timings}, machine),
-        reference=reference,
-        timings=timings,
-    )
+def _keep(record: Record | None, bundle: Bundle, machine: Machine) -> str:
+    if record is None:
+        return "not kept: nothing was verified"
     try:
         return str(save_record(record, bundle, machine))
     except MmedgeError as exc:  # what was found is true all the same

@@ -66,6 +66,7 @@ class Engine:
         on_tick: told every prediction, in order; must not wait.
         backend: what runs the graphs, or ``auto``.
         plan: which of the bundle's plans, or ``auto``.
+        measure: as for `choose`.
         journal: told what was consumed.
         clock: the pipeline's.
 
@@ -81,6 +82,7 @@ class Engine:
         *,
         backend: str = "cpu",
         plan: str = "fp32",
+        measure: bool = False,
         journal: Journal | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
@@ -90,7 +92,7 @@ class Engine:
         self._journal = journal
         self._clock = clock
         threads = config.threads or 1
-        choice = choose(bundle, backend, plan, threads=threads)
+        choice = choose(bundle, backend, plan, threads=threads, measure=measure)
         refuse_imitation(bundle.manifest.plans, choice.plan, choice.backend)
         if choice.why:  # at start and at every reload, so that no other one runs unsaid
             _log.warning("%s", choice)

@@ -56,7 +56,8 @@ class Pipeline(Closing):
         feeds: the sources; modalities without one can be pushed, or are absent.
         sinks: where predictions go besides the iterator; closed with the pipeline.
         config: how it behaves.
-        backend: what runs the graphs.
+        backend: what runs the graphs; ``auto`` for what was measured to be fastest here, if need
+            be now, but not for a bundle that takes over: what runs would be disturbed, and disturb.
         plan: which of the bundle's plans; ``auto`` for the fastest known to be right here.
         recorder: keeps everything; closed with the pipeline.
         predict: encode and fuse what comes; else it only goes to the recorder.
@@ -92,7 +93,7 @@ class Pipeline(Closing):
         self._begun_ns = self._told_ns = clock()
         self._newest = Newest()
         self._prompts: tuple[Sequence[str], str | Sequence[str]] | None = None
-        self._engine = self._make_engine(bundle)
+        self._engine = self._make_engine(bundle, measure=True)
         self._pushers = Pushers(bundle, self._fed)
         self._sources = [
             SourceSupervisor(
@@ -266,9 +267,9 @@ class Pipeline(Closing):
     def _takers(self) -> list[Delivery | Recorder | TickIterator]:
         return [*self._sinks, *self._recorders, *([self._ticks] if self._ticks.taken else [])]
 
-    def _make_engine(self, bundle: Bundle) -> Engine:
-        journal = next(iter(self._recorders), None)
-        return Engine(bundle, self._config, self._emit, journal=journal, **self._backed)
+    def _make_engine(self, bundle: Bundle, *, measure: bool = False) -> Engine:
+        given = {"journal": next(iter(self._recorders), None), "measure": measure, **self._backed}
+        return Engine(bundle, self._config, self._emit, **given)
 
     def _deliver(self, modality: str, sample: Sample) -> None:
         ring = self._engine.rings[modality]

@@ -78,7 +78,7 @@ class ServeConfig:
             of its recording: ``as-run`` always, ``ideal`` unless there are any here.
         templates: sentences around each prompt, whose mean counts; empty for none.
         downmix: how stereo becomes mono, where the model does not say.
-        backend: what runs the graphs; ``auto`` for what ``mmedge bench`` found fastest here.
+        backend: what runs the graphs; ``auto`` for what was measured to be fastest here.
         plan: which of the bundle's plans; ``auto`` for the fastest known to be right here.
         for_s: end after so long; ``None`` goes on for ever.
     """
@@ -252,7 +252,7 @@ def _replay(path: Path, recorded: Path, config: ServeConfig, tell: Callable[[str
         threads = live.threads or (1 if exact else None)  # the log tells which graphs had more
         how = (config.backend, config.plan)
         backend, plan = recorded_run(recording, *how) if exact else how
-        made = Predictor(bundle, backend=backend, plan=plan, threads=threads)
+        made = Predictor(bundle, backend=backend, plan=plan, threads=threads, measure=False)
         predictor = stack.enter_context(made)
         if predictor.choice.why:
             tell(str(predictor.choice))
