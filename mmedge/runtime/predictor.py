@@ -66,10 +66,8 @@ class Predictor(Closing):
             threads: CPU threads inside one operator; ``None`` leaves it to the backend.
             prompts: for `set_prompts`, if there are any...
             template: ...with this around each.
-            spin: threads wait for their next operator busily, which is a little faster and
-                burns a core.
-            measure: where ``auto`` has no record yet, measure what is installed: some seconds,
-                once (`choose`).
+            spin: threads wait busily for their next operator: a little faster, and burns a core.
+            measure: as for `choose`: the first run of a bundle with ``auto`` takes some seconds.
 
         Raises:
             ConfigError: no such backend or plan, or prompts that cannot be meant.
@@ -80,7 +78,7 @@ class Predictor(Closing):
         """Which backend and plan run, and why."""
         if prompts is None and template != "{}":
             raise ConfigError("a template needs prompts to stand around; give some")
-        self.bundle = bundle
+        self.bundle, self._spin = bundle, spin
         self.backend, self.plan = self.choice.backend, self.choice.plan
         manifest, made = bundle.manifest, bundle.manifest.plans[self.plan]
         self._preprocess = make_preprocessors(bundle)
@@ -89,7 +87,6 @@ class Predictor(Closing):
         self._prompts: Prompts | None = None
         self.threads: dict[str, int | None] = dict.fromkeys(made.graphs, threads)
         """CPU threads inside one operator of each graph, by modality and ``fusion``."""
-        self._spin = spin
         self.simulated = imitates(made, self.backend)
         """Whether this machine only imitates what the plan was made for."""
         self._graphs: dict[str, Backend] = {}

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mmedge import LiveConfig
-from mmedge.bundle import Bundle, open_bundle
+from mmedge.bundle import Bundle, open_bundle, save_bundle
 from mmedge.errors import ConfigError, IncompatibleError
 from mmedge.proof.verify import verify
-from mmedge.runtime import machine
+from mmedge.runtime import first_run, machine
 from mmedge.runtime.choosing import choose
 from mmedge.runtime.machine import Machine, this_machine, versions
-from mmedge.runtime.measured import Record, Timing, save_record
+from mmedge.runtime.measured import Record, Timing, find_record, save_record
 from mmedge.runtime.pipeline.binding import Inputs
 from mmedge.runtime.pipeline.engine import Engine
 from mmedge.runtime.pipeline.outputs import Outputs
 from mmedge.runtime.pipeline.pipeline import Pipeline
+from mmedge.runtime.pipeline.recorder import RecordConfig
 from mmedge.runtime.pipeline.service import ServeConfig, serve
 from mmedge.runtime.predictor import Predictor
 from tests.conftest import DEMO
@@ -65,9 +67,7 @@ def test_with_other_threads_than_were_measured_the_record_does_not_count() -> No
     keep(bundle, ("cpu", "fp32", 1.0), ("openvino", "fp32", 0.5))
     assert choose(bundle, "auto", "auto", threads=1).backend == "openvino"
     choice = choose(bundle, "auto", "auto", threads=4)
-    assert str(choice) == (
-        "plan fp32: what 'mmedge bench' measured does not count: it was not with 4 threads"
-    )
+    assert str(choice) == ("plan fp32: what was measured does not count: it was not with 4 threads")
 
 
 def test_without_a_record_auto_is_the_cpu_and_says_nothing(
@@ -101,7 +101,7 @@ def test_a_stale_record_is_ignored_with_the_reason() -> None:
     keep(bundle, ("openvino", "fp32", 0.5), versions=then)
     choice = choose(bundle, "auto", "auto")
     assert (choice.backend, choice.plan) == ("cpu", "fp32")
-    assert "what 'mmedge bench' measured does not count: mmedge was 0.0.9 then" in str(choice)
+    assert "what was measured does not count: mmedge was 0.0.9 then" in str(choice)
 
 
 def test_a_backend_that_is_named_is_taken_whatever_was_measured() -> None:
@@ -152,7 +152,7 @@ def test_what_a_reload_chooses_is_told_like_what_the_start_does(
     at_start, at_reload = told
     assert at_start.startswith("backend counting, plan fp32: fastest here, 0.50 of the time")
     assert at_reload == (
-        "plan fp32: what 'mmedge bench' measured does not count: the bundle has changed since"
+        "plan fp32: what was measured does not count: the bundle has changed since"
     )
 
 
@@ -165,6 +165,128 @@ def test_serve_tells_its_choice_once(counting: Any, caplog: pytest.LogCaptureFix
     said = [each.getMessage() for each in caplog.records if "plan fp32" in each.getMessage()]
     assert len(said) == 1
     assert said[0].startswith("backend counting, plan fp32: fastest here")
+
+
+class OtherProcess:
+    """Stands for the process of a first run: counts, and gives what it is given."""
+
+    def __init__(self) -> None:
+        self.asked: list[Path] = []
+        self.found: dict[str, float] | IncompatibleError = {"cpu": 1.0, "counting": 0.5}
+
+    def __call__(self, bundle: Path, digest: str) -> Record:
+        self.asked.append(bundle)
+        if isinstance(self.found, IncompatibleError):
+            raise self.found
+        keep(
+            open_bundle(bundle),
+            *((backend, "fp32", ratio) for backend, ratio in self.found.items()),
+            by="first run",
+        )
+        record, _ = find_record(open_bundle(bundle))
+        assert record is not None
+        return record
+
+
+@pytest.fixture
+def other(counting: Any, monkeypatch: pytest.MonkeyPatch) -> OtherProcess:
+    """A machine where OpenVINO is installed as well, and nobody has measured."""
+    stand_in = OtherProcess()
+    monkeypatch.setattr(first_run, "first_run", stand_in)
+    monkeypatch.setattr(machine, "installed", lambda here: ("cpu", "openvino"))
+    return stand_in
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Bundle:
+    save_bundle(linear_bundle(), tmp_path / "three.mmedge")
+    return open_bundle(tmp_path / "three.mmedge")
+
+
+def test_the_first_run_measures_and_the_next_take_it_and_say_so(
+    other: OtherProcess, saved: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        with Predictor(saved, backend="auto", plan="auto") as predictor:
+            assert str(predictor.choice) == (
+                "backend counting, plan fp32: fastest here, 0.50 of the time of cpu fp32, as the "
+                "first run measured"
+            )
+    assert other.asked == [saved.path]
+    assert [each.getMessage() for each in caplog.records] == [
+        "first run here: measuring cpu, openvino, which takes some seconds"
+    ]
+
+
+def test_what_is_stale_is_measured_anew_and_it_is_said_why(
+    other: OtherProcess, saved: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep(saved, ("cpu", "fp32", 1.0), versions={**versions(["cpu"]), "mmedge": "0.0.9"})
+    assert choose(saved, "auto", "auto", measure=True).backend == "counting"
+    assert "first run here (mmedge was 0.0.9 then and is" in caplog.text
+
+
+def test_what_a_bench_found_is_not_measured_again(other: OtherProcess, saved: Bundle) -> None:
+    keep(saved, ("cpu", "fp32", 1.0))
+    assert choose(saved, "auto", "auto", measure=True).backend == "cpu"
+    assert other.asked == []
+
+
+def test_nothing_is_measured_where_there_is_nothing_to_choose(
+    other: OtherProcess, saved: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert choose(linear_bundle(), "auto", "auto", measure=True).backend == "cpu"  # in memory
+    assert choose(saved, "auto", "auto", threads=4, measure=True).backend == "cpu"
+    assert choose(saved, "cpu", "auto", measure=True).backend == "cpu"
+    with pytest.raises(ConfigError, match="no plan 'none'"):
+        choose(saved, "auto", "none", measure=True)
+    monkeypatch.setattr(machine, "installed", lambda here: ("cpu",))
+    assert str(choose(saved, "auto", "auto", measure=True)) == ""
+    assert other.asked == []
+
+
+def test_a_first_run_that_fails_is_said_and_the_cpu_runs(
+    other: OtherProcess, saved: Bundle
+) -> None:
+    other.found = IncompatibleError("no backend gives the trained model's numbers")
+    assert str(choose(saved, "auto", "auto", measure=True)) == (
+        "plan fp32: nothing could be measured here: no backend gives the trained model's numbers"
+    )
+
+
+def test_a_pipeline_measures_at_its_start_and_not_while_it_serves(
+    other: OtherProcess, saved: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_bundle(linear_bundle(samples=2), tmp_path / "next.mmedge")
+    following = open_bundle(tmp_path / "next.mmedge")
+    trust = lambda bundle: verify(bundle, backend="auto", plan="auto") and None  # noqa: E731
+    with Pipeline(saved, backend="auto", plan="auto") as pipeline:
+        pipeline.swap(following, trust)
+        assert (
+            "plan fp32: what was measured does not count: the bundle has changed since"
+            in caplog.text
+        )
+    assert other.asked == [saved.path]
+
+
+@pytest.mark.parametrize("replay", ["as-run", "ideal"])
+def test_a_replay_measures_nothing(other: OtherProcess, tmp_path: Path, replay: str) -> None:
+    folder = tmp_path / "a.recording"
+    quiet = Outputs(as_json=True)
+    live = ServeConfig(
+        inputs=Inputs(),
+        text="even",
+        for_s=0.5,
+        outputs=replace(quiet, record=RecordConfig(path=folder)),
+        backend="cpu",
+    )
+    serve(DEMO, live, lambda _: None)
+    log = folder / "log.jsonl"  # an older one, which does not tell what ran
+    rows = [row for row in log.read_text().splitlines() if '"threads"' not in row]
+    log.write_text("".join(f"{row}\n" for row in rows))
+    again = ServeConfig(inputs=Inputs(), recording=folder, replay=replay, outputs=quiet)
+    assert serve(DEMO, again, lambda _: None) == "the recording has come to its end"
+    assert other.asked == []
 
 
 def test_auto_serves_no_imitation() -> None:

@@ -5,9 +5,19 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 import mmedge
+from mmedge.runtime import machine
 from mmedge.runtime.backends import BACKENDS, PACKAGES
-from mmedge.runtime.machine import Machine, read_machine, this_machine, versions
+from mmedge.runtime.machine import (
+    Machine,
+    installed,
+    missing,
+    read_machine,
+    this_machine,
+    versions,
+)
 
 
 def write(root: Path, name: str, text: str) -> None:
@@ -61,6 +71,18 @@ def test_versions_are_those_that_are_installed() -> None:
     assert named
     assert found[named[0]] == version(named[0])
     assert "NVIDIA driver" not in versions(["cpu"], Machine(cpu="a", cores=2))
+
+
+def test_what_a_backend_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_version", lambda name: "1.0" if name == "tensorrt" else "")
+    bare, with_gpu = Machine(cpu="a", cores=2), Machine(cpu="a", cores=2, driver="580.95")
+    assert missing("openvino", bare) == ("openvino",)
+    assert missing("tensorrt", bare) == ("cuda-bindings", "NVIDIA driver")
+    assert missing("tensorrt", with_gpu) == ("cuda-bindings",)
+    assert installed(with_gpu) == ()
+    monkeypatch.setattr(machine, "_version", lambda name: "1.0")
+    assert installed(bare) == ("cpu", "openvino")
+    assert installed(with_gpu) == tuple(PACKAGES)
 
 
 def test_every_backend_has_its_packages() -> None:

@@ -44,6 +44,7 @@ def bench(*rows: Row, name: str = "digits", best: Row | None = None) -> Bench:
         rounds=20,
         rows=rows,
         best=best or rows[0],
+        record=None,
         kept="",
     )
 
