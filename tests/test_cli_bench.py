@@ -46,6 +46,24 @@ def test_the_next_start_takes_it_and_says_so(mmedge: Run, bundle: Path, tmp_path
     assert "as 'mmedge bench' measured" in err
 
 
+def test_a_first_run_ahead_of_time_is_one_line_of_json_and_taken_at_the_start(
+    mmedge: Run, bundle: Path, tmp_path: Path
+) -> None:
+    code, out, _ = mmedge("bench", bundle, "--first-run")
+    assert code == 0
+    assert json.loads(out)["record"]["by"] == "first run"
+    again = json.loads(mmedge("bench", bundle, "--first-run")[1])
+    assert again == {"record": json.loads(out)["record"], "said": []}
+    _, _, err = mmedge("predict", bundle, "--clips", clips(tmp_path / "data", rows=3))
+    assert "as the first run measured" in err
+
+
+def test_a_first_run_takes_no_other_options(mmedge: Run, bundle: Path) -> None:
+    code, _, err = mmedge("bench", bundle, "--first-run", "--backend", "cpu")
+    assert code == 2
+    assert "--first-run measures as --backend auto does; leave out the rest" in err
+
+
 def test_json_has_it_all(mmedge: Run, bundle: Path) -> None:
     arguments = ("bench", bundle, "--rounds", 2, "--backend", "cpu", "--threads", 2, "--json")
     code, out, _ = mmedge(*arguments)

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from mmedge import engines
+from mmedge.bundle import Bundle
+from mmedge.engines.building import BuildReport
+from mmedge.runtime.measured import find_record
 from tests.engines.requests import BUILT, REQUEST
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,3 +107,16 @@ def test_what_cannot_be_meant_ends_with_2(
     code, out, err = mmedge("build", *arguments)
     assert (code, out) == (2, "")
     assert words in err
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_after_engines_were_built_for_here_the_next_start_measures_anew(
+    mmedge: Run, demo: Bundle, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+) -> None:
+    assert mmedge("bench", DEMO, "--first-run")[0] == 0
+    assert find_record(demo)[0] is not None
+    report = BuildReport(plan="fp32", why="", where="x", ahead_of_time=elsewhere, engines=())
+    monkeypatch.setattr(engines, "build_engines", lambda *_, **__: report)
+    assert mmedge("build", DEMO)[0] == 0
+    assert (find_record(demo)[0] is not None) == elsewhere

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmedge.cli.options import BundleArg, JsonOpt
-from mmedge.errors import ProofError
+from mmedge.errors import ConfigError, ProofError
 from mmedge.views import results
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def bench(
     from mmedge.proof.bench.picture import check_picture, draw_bench, write_picture
 
     if first_run:
+        if backend or plan or threads or picture or rounds != 20 or not keep:
+            raise ConfigError("--first-run measures as --backend auto does; leave out the rest")
         with views.progress() as on_stage:
             typer.echo(brief(bundle, on_stage).model_dump_json())
         return

@@ -85,9 +85,14 @@ def _build(bundle: Path, config: BuildConfig) -> BuildReport:
     from mmedge import views
     from mmedge.bundle import open_bundle
     from mmedge.engines import build_engines
+    from mmedge.runtime.measured import forget_first_run
 
+    opened = open_bundle(bundle)
     with views.progress() as on_stage:
-        return build_engines(open_bundle(bundle), config, say=on_stage)
+        report = build_engines(opened, config, say=on_stage)
+    if not report.ahead_of_time:
+        forget_first_run(opened)
+    return report
 
 
 def show_tried(tried: Tried) -> None:

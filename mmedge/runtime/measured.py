@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,6 +25,7 @@ __all__ = [
     "Timing",
     "fastest",
     "find_record",
+    "forget_first_run",
     "record_folder",
     "save_record",
 ]
@@ -156,6 +158,17 @@ def save_record(record: Record, bundle: Bundle, machine: Machine) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, (record.model_dump_json(indent=1) + "\n").encode())
     return path
+
+
+def forget_first_run(bundle: Bundle) -> None:
+    """Have the next start measure anew, since an engine that was just built may be faster.
+
+    What ``mmedge bench`` found stays.
+    """
+    record, _ = find_record(bundle)
+    if record is not None and record.by == "first run":
+        with suppress(OSError):  # where nothing can be removed, a bench is to tell
+            _place(bundle, this_machine()).unlink()
 
 
 def record_folder() -> Path:

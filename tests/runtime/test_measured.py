@@ -9,8 +9,15 @@ import pytest
 from mmedge.bundle import Bundle
 from mmedge.errors import ConfigError
 from mmedge.runtime import measured
-from mmedge.runtime.machine import Machine
-from mmedge.runtime.measured import Record, Timing, fastest, find_record, save_record
+from mmedge.runtime.machine import Machine, this_machine
+from mmedge.runtime.measured import (
+    Record,
+    Timing,
+    fastest,
+    find_record,
+    forget_first_run,
+    save_record,
+)
 from tests.fakes import linear_bundle
 
 HERE = Machine(cpu="Zen 3", cores=2)
@@ -157,6 +164,16 @@ def test_a_place_that_cannot_be_written_is_told_with_a_remedy(
     with pytest.raises(ConfigError, match="Set MMEDGE_CACHE to another folder"):
         save_record(record(bundle), bundle, HERE)
     assert find_record(bundle, HERE, NOW)[0] is None
+
+
+@pytest.mark.parametrize(("by", "left"), [("first run", False), ("bench", True)])
+def test_a_first_runs_record_can_be_forgotten_and_a_benchs_stays(by: str, left: bool) -> None:
+    bundle, here = linear_bundle(), this_machine()
+    for _ in range(2):
+        forget_first_run(bundle)  # nothing there is fine
+        save_record(record(bundle, by=by, machine=str(here), versions={}), bundle, here)
+    forget_first_run(bundle)
+    assert (find_record(bundle)[0] is not None) == left
 
 
 def test_a_user_without_a_home_has_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
