@@ -12,7 +12,7 @@ import pytest
 
 from mmedge.bundle import Bundle, open_bundle
 from mmedge.proof.trust import load_golden
-from mmedge.runtime.backends import BACKENDS
+from mmedge.runtime.backends import BACKENDS, onnxruntime_cpu
 from mmedge.runtime.predictor import Predictor
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for tests that import it themselves
@@ -26,6 +26,23 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MMEDGE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_a_worker() -> Iterator[None]:
+    """Workers (``-n``) share the cores: a session computes with one thread, if nobody names more.
+
+    ONNX Runtime would take one a core, and each spins in the other workers' time.
+    """
+    make = onnxruntime_cpu.make_options
+
+    def with_one(ort: Any, *, threads: int | None, **options: bool) -> Any:
+        return make(ort, threads=1 if threads is None else threads, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            patch.setattr(onnxruntime_cpu, "make_options", with_one)
         yield
 
 
