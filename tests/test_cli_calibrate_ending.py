@@ -51,12 +51,19 @@ def stages(process: subprocess.Popen[str]) -> Iterator[str]:
     yield from process.stderr
 
 
-@pytest.mark.parametrize("at", ["samples", "ranges of 'mic'", "cost, each alone", "no decision"])
-@pytest.mark.parametrize("ending", [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
+# Each at an early and at a late stage; Ctrl-C at every one is `test_calibrate.py`'s.
+@pytest.mark.parametrize(
+    ("at", "number", "code"),
+    [
+        ("samples", signal.SIGINT, 130),
+        ("ranges of 'mic'", signal.SIGTERM, -15),
+        ("cost, each alone", signal.SIGINT, 130),
+        ("no decision", signal.SIGTERM, -15),
+    ],
+)
 def test_a_signal_leaves_the_bundle_as_it_was_and_no_temporary_files(
-    demo_bundle: Path, data: Path, scratch: Path, at: str, ending: tuple[int, int]
+    demo_bundle: Path, data: Path, scratch: Path, at: str, number: int, code: int
 ) -> None:
-    number, code = ending
     before = content(demo_bundle)
     command = [*MODULE, "calibrate", str(demo_bundle), "--data", str(data), *QUICK]
     with subprocess.Popen(

@@ -34,6 +34,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pairs(tmp_path_factory.mktemp("few") / "few.jsonl", 99)
+
+
+@pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory, data: Path) -> CalibrateConfig:
     bundle = copy_of_demo(tmp_path_factory.mktemp("demo"))
     # All layers, whatever a busy machine makes of their latency.
@@ -152,12 +157,12 @@ def test_a_calibrated_bundle_is_not_calibrated_again_unasked(
     assert content(config.bundle) == before
 
 
-def test_too_few_samples_prove_nothing_and_ship_nothing(tmp_path: Path, data: Path) -> None:
+def test_too_few_samples_prove_nothing_and_ship_nothing(tmp_path: Path, few: Path) -> None:
     bundle = copy_of_demo(tmp_path)
     before = content(bundle)
     report = tmp_path / "why.html"
     config = CalibrateConfig(
-        bundle=bundle, data=data, targets=("cpu",), precision="int8", report=report
+        bundle=bundle, data=few, targets=("cpu",), precision="int8", report=report
     )
     with pytest.raises(ProofError, match=r"prove only .* Give about \d+ samples") as failure:
         calibrate(config)
@@ -187,10 +192,10 @@ def test_a_metric_that_no_task_has_is_refused_before_the_work(tmp_path: Path, da
     assert stages == []
 
 
-def test_what_is_not_proven_can_be_accepted_and_is_recorded(tmp_path: Path, data: Path) -> None:
+def test_what_is_not_proven_can_be_accepted_and_is_recorded(tmp_path: Path, few: Path) -> None:
     bundle = copy_of_demo(tmp_path)
     config = CalibrateConfig(
-        bundle=bundle, data=data, targets=("cpu",), precision="int8", accept_unproven=True,
+        bundle=bundle, data=few, targets=("cpu",), precision="int8", accept_unproven=True,
         max_drop=1.0,
     )  # fmt: skip
     calibrate(config)
@@ -212,12 +217,12 @@ def test_fp16_alone_is_a_plan_for_tensorrt(tmp_path: Path, data: Path) -> None:
     assert plan.graphs["hint"] != found.bundle.manifest.plans["fp32"].graphs["hint"]
 
 
-def test_ctrl_c_at_any_stage_leaves_the_bundle_as_it_was(tmp_path: Path) -> None:
+def test_ctrl_c_at_any_stage_leaves_the_bundle_as_it_was(tmp_path: Path, few: Path) -> None:
     bundle = copy_of_demo(tmp_path)
     before = content(bundle)
     config = CalibrateConfig(
         bundle=bundle,
-        data=write_pairs(tmp_path / "few.jsonl", 99),
+        data=few,
         targets=("tensorrt",),
         precision="fp16",
         max_drop=20.0,

@@ -22,7 +22,7 @@ from tests.calibration.test_calibrate import content
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_pairs(tmp_path_factory.mktemp("pairs") / "pairs.jsonl", 150)
+    return write_pairs(tmp_path_factory.mktemp("pairs") / "pairs.jsonl", 99)
 
 
 class Clock:

@@ -89,7 +89,7 @@ def test_exact_stamps_are_kept_to_the_sample() -> None:
 @pytest.mark.parametrize("drift_ppm", [-150.0, 0.0, 150.0])
 @pytest.mark.parametrize("by_ms", [1.0, 3.0, 5.0])
 def test_stamps_that_stray_move_no_window_by_a_millisecond(by_ms: float, drift_ppm: float) -> None:
-    app = App(600, drift_ppm=drift_ppm)
+    app = App(240, drift_ppm=drift_ppm)
     stamps_ns = strayed(app, by_ms)
     errors_ms = np.abs(app.errors_ms(stamps_ns))
     assert np.percentile(errors_ms, 99) <= 1.0
@@ -99,7 +99,7 @@ def test_stamps_that_stray_move_no_window_by_a_millisecond(by_ms: float, drift_p
 
 
 def test_sound_without_stamps_is_placed_by_its_earliest_arrivals() -> None:
-    app = App(600, drift_ppm=100.0)
+    app = App(240, drift_ppm=100.0)
     errors_ms = np.abs(app.errors_ms(None, held_up(app)))
     assert np.percentile(errors_ms, 99) <= 1.0
     assert errors_ms.max() <= 5.0
@@ -145,7 +145,7 @@ def test_a_wrong_rate_of_pushed_sound_is_said(rate_hz: int, stamped: bool) -> No
 
 
 def test_stamps_that_begin_to_stray_are_learned_anew() -> None:
-    app = App(600)
+    app = App(240)
     stamps_ns = np.where(app.true_ns < BEGIN_NS + 60 * S, app.true_ns, strayed(app, 5.0))
     errors_ms = np.abs(app.errors_ms(stamps_ns))
     assert np.percentile(errors_ms, 98) <= 1.0
