@@ -53,17 +53,18 @@ def stages(process: subprocess.Popen[str]) -> Iterator[str]:
 
 # Each at an early and at a late stage; Ctrl-C at every one is `test_calibrate.py`'s.
 @pytest.mark.parametrize(
-    ("at", "number", "code"),
+    ("at", "ending"),
     [
-        ("samples", signal.SIGINT, 130),
-        ("ranges of 'mic'", signal.SIGTERM, -15),
-        ("cost, each alone", signal.SIGINT, 130),
-        ("no decision", signal.SIGTERM, -15),
+        ("samples", (signal.SIGINT, 130)),
+        ("ranges of 'mic'", (signal.SIGTERM, -15)),
+        ("cost, each alone", (signal.SIGINT, 130)),
+        ("no decision", (signal.SIGTERM, -15)),
     ],
 )
 def test_a_signal_leaves_the_bundle_as_it_was_and_no_temporary_files(
-    demo_bundle: Path, data: Path, scratch: Path, at: str, number: int, code: int
+    demo_bundle: Path, data: Path, scratch: Path, at: str, ending: tuple[int, int]
 ) -> None:
+    number, code = ending
     before = content(demo_bundle)
     command = [*MODULE, "calibrate", str(demo_bundle), "--data", str(data), *QUICK]
     with subprocess.Popen(
