@@ -52,17 +52,23 @@ def predict(
     """
     from mmedge import views
     from mmedge.bundle import open_bundle
+    from mmedge.runtime.choosing import choose
     from mmedge.runtime.offline import downmixed, predict_inputs
     from mmedge.runtime.predictor import Predictor
 
     opened = downmixed(open_bundle(bundle), downmix)
+    choice = choose(opened, backend, plan, measure=True)  # a first run says so, and takes a while
+    if choice.why:
+        typer.echo(f"mmedge: {choice}", err=True)
     with views.waiting("open"):
         predictor = Predictor(
-            opened, backend=backend, plan=plan, prompts=prompts, template=template or "{}"
+            opened,
+            backend=choice.backend,
+            plan=choice.plan,
+            prompts=prompts,
+            template=template or "{}",
         )
     with predictor:
-        if predictor.choice.why:
-            typer.echo(f"mmedge: {predictor.choice}", err=True)
         predictions = views.watched(
             predict_inputs(predictor, inputs or [], text=text, clips=clips, every_ms=every_ms)
         )
