@@ -55,17 +55,17 @@ def bench_bundle(config: BenchConfig, say: Say = lambda _: None) -> Bench:
         turns = _race(list(opened), config, meter, say, left_out)
         reference = next(iter(turns.values()))
         rows = [_row(each, turns[each], reference, opened[each], say) for each in turns]
-    failed = [str(each) for each in opened if str(each) in left_out]
-    return _judge(
-        bundle,
-        config,
-        rows,
-        failed,
-        power=power,
-        rounds=len(reference),
-        left_out=tuple(_reasons(left_out)),
-        unfit=unfit,
-    )
+        failed = [str(each) for each in opened if str(each) in left_out]
+        return _judge(
+            bundle,
+            config,
+            rows,
+            failed,
+            power=power,
+            rounds=len(reference),
+            left_out=tuple(_reasons(left_out)),
+            unfit=unfit,
+        )
 
 
 @contextmanager
