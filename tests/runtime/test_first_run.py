@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mmedge.bundle import open_bundle, save_bundle
 from mmedge.errors import IncompatibleError
 from mmedge.runtime.first_run import first_run
 from mmedge.runtime.measured import Record, fastest, find_record
+from mmedge.runtime.predictor import Predictor
 from tests.fakes import linear_bundle
 
 ALONE = (
@@ -42,6 +44,20 @@ def test_what_another_process_measured_is_given_and_kept(bundle: Path) -> None:
     assert ("cpu", "fp32") in {(each.backend, each.plan) for each in record.timings}
     assert fastest(record.timings) is not None
     assert find_record(open_bundle(bundle)) == (record, "")
+
+
+@pytest.mark.skipif(
+    find_spec("openvino") is None, reason="needs openvino (pip install -e '.[dev,openvino]')"
+)
+def test_openvino_is_measured_where_it_is_installed(
+    bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Predictor.open(bundle, backend="auto") as predictor:
+        assert "as the first run measured" in str(predictor.choice)
+    record, _ = find_record(open_bundle(bundle))
+    assert record is not None
+    assert {each.backend for each in record.timings} >= {"cpu", "openvino"}
+    assert "first run here: measuring cpu" in caplog.text
 
 
 def test_of_two_that_start_at_once_one_measures_and_both_have_it(bundle: Path) -> None:
