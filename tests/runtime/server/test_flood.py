@@ -66,10 +66,10 @@ def patiently(server: Server) -> int:
     return 0
 
 
-def test_thousands_of_idle_connections_keep_nobody_out() -> None:
+def test_ten_thousand_idle_connections_keep_nobody_out() -> None:
     with running(connections=64) as server, listen(server) as reader:
         before, most, slowest_s, number, flooded = open_files(), 0, 0.0, 0, False
-        with flood(server.port, 3_000) as told:
+        with flood(server.port, 10_000) as told:
             while not flooded:
                 flooded = bool(select.select([told], [], [], 0)[0])
                 begin_s = time.monotonic()
