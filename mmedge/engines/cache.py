@@ -96,7 +96,8 @@ class EngineCache:
         """Give an engine that was built here, and build it first if there is none.
 
         Of several processes that ask at once, one builds and the others wait, whatever they
-        ask for: two builders on one GPU would spoil each other's timings.
+        ask for: two builders on one GPU would spoil each other's timings, and take twice the
+        memory, which a board of 8 GB has not.
 
         Args:
             request: which one.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from mmedge._files import DRAFT, sync_folder, write_synced
 from mmedge._folders import user_folder
 from mmedge.errors import ConfigError
 
@@ -79,20 +79,19 @@ def make_key(file: Path, on_reason: Callable[[str], None]) -> bytes:
 
 def _create(file: Path, key: bytes, *, replace: bool) -> None:
     """Write the key whole: in the place of what is there, or only where nothing is."""
-    handle, draft = tempfile.mkstemp(dir=file.parent, prefix=".key-")  # 0600
+    # A draft of one's own: caches with locks of their own may share the key.
+    draft = file.with_name(f".{file.name}-{secrets.token_hex(8)}{DRAFT}")
     try:
-        with os.fdopen(handle, "wb") as opened:
-            opened.write(key)
-            opened.flush()
-            os.fsync(opened.fileno())
+        write_synced(draft, key, mode=0o600)
         if replace:
-            Path(draft).replace(file)
+            draft.replace(file)
         else:
             file.hardlink_to(draft)
     except FileExistsError:
         pass
     finally:
-        Path(draft).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
+    sync_folder(file.parent)
 
 
 def open_plain(file: Path) -> int:

@@ -1,7 +1,8 @@
 """A process that builds engines; a test starts it, and kills it where it waits.
 
-Arguments: the folder for cache and key, the file that every build adds a byte to, and where
-it is to stop: nowhere, or at a moment of `MOMENTS`, where it says ``here`` and waits for ever.
+Arguments: the folder for cache and key, the file that every build adds a byte to, where it is
+to stop: nowhere, or at a moment of `MOMENTS`, where it says ``here`` and waits for ever; and
+the plan that is asked for.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from mmedge.engines import device_key
 from mmedge.engines.cache import EngineCache
 from mmedge.engines.device_key import make_key
 from mmedge.engines.stored import Built
-from tests.engines.requests import REQUEST
+from tests.engines.requests import request
 
 ENGINE = bytes(range(256)) * 4096  # 1 MiB: more than one write
 MOMENTS = {
@@ -74,7 +75,7 @@ def stop_at(where: Any, name: str, side: str) -> None:
     setattr(where, name, stopping)
 
 
-def main(folder: Path, builds: Path, moment: str) -> None:
+def main(folder: Path, builds: Path, moment: str, plan: str) -> None:
     key_file = folder / "state" / "engine.key"
     if moment.startswith("engine"):
         make_key(key_file, say)  # it is drafted, too
@@ -90,9 +91,9 @@ def main(folder: Path, builds: Path, moment: str) -> None:
         return Built(engine=ENGINE, about={})
 
     cache = EngineCache(folder / "cache", key_file=key_file)
-    built = cache.engine(REQUEST, build, say)
+    built = cache.engine(request(plan=plan), build, say)
     say("right" if built.engine == ENGINE else "wrong")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

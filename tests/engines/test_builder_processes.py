@@ -13,11 +13,12 @@ from tests.engines.builder_process import ENGINE, MOMENTS
 from tests.engines.requests import PLACE, REQUEST, cache_in
 
 ROOT = Path(__file__).resolve().parents[2]
+WAITS = "another process builds engines; this one waits for it\n"
 
 
-def start(folder: Path, moment: str = "nowhere") -> subprocess.Popen[str]:
+def start(folder: Path, moment: str = "nowhere", plan: str = REQUEST.plan) -> subprocess.Popen[str]:
     program = [sys.executable, "-m", "tests.engines.builder_process"]
-    arguments = [*program, str(folder), str(folder / "builds"), moment]
+    arguments = [*program, str(folder), str(folder / "builds"), moment, plan]
     return subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
@@ -34,14 +35,38 @@ def test_of_several_at_once_exactly_one_builds_and_all_get_the_engine(tmp_path: 
     assert sum("there is none yet" in lines for lines in said) == 1
 
 
+def test_of_each_engine_that_is_asked_for_at_once_one_is_built(tmp_path: Path) -> None:
+    plans = ("int8", "fp16") * 2
+    said = [finish(process) for process in [start(tmp_path, plan=plan) for plan in plans]]
+    assert [lines[-1] for lines in said] == ["right"] * 4
+    assert (tmp_path / "builds").read_bytes() == b".."
+    heads = [entry.head for entry in cache_in(tmp_path).entries()]
+    assert {head and head.request.plan for head in heads} == {"int8", "fp16"}
+    assert len(heads) == 2
+
+
+def test_who_asks_for_another_engine_waits_too_for_there_is_one_graph_in_memory(
+    tmp_path: Path,
+) -> None:
+    first = start(tmp_path, "building", plan="int8")
+    assert first.stdout is not None
+    assert [first.stdout.readline() for _ in range(2)] == ["there is none yet\n", "here\n"]
+    second = start(tmp_path, plan="fp16")
+    assert second.stdout is not None
+    assert second.stdout.readline() == WAITS
+    assert (tmp_path / "builds").read_bytes() == b"."
+    first.kill()
+    first.communicate()
+    assert finish(second)[-1] == "right"
+
+
 def test_who_waits_for_a_builder_that_is_killed_builds(tmp_path: Path) -> None:
     first = start(tmp_path, "building")
     assert first.stdout is not None
     assert [first.stdout.readline() for _ in range(2)] == ["there is none yet\n", "here\n"]
     second = start(tmp_path)
     assert second.stdout is not None
-    waits = "another process builds engines; this one waits for it\n"
-    assert second.stdout.readline() == waits
+    assert second.stdout.readline() == WAITS
     first.kill()
     first.communicate()
     assert finish(second)[-1] == "right"

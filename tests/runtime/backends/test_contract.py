@@ -42,7 +42,12 @@ TENSORRT = {
     "tensorrt": "tests.runtime.backends.built_first:BuiltFirst",
     "tensorrt-rtx": "tests.runtime.backends.built_first:BuiltFirstRtx",
 }
-ON_GPU = ("cuda", "onnxruntime-tensorrt", *TENSORRT)
+# The package that `.[dev]` brings has none of these.
+PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "onnxruntime-tensorrt": "TensorrtExecutionProvider",
+}
+ON_GPU = (*PROVIDERS, *TENSORRT)
 NAMES = [pytest.param(each, marks=pytest.mark.gpu if each in ON_GPU else ()) for each in BACKENDS]
 
 SPEC = GraphSpec(
@@ -76,7 +81,9 @@ def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
             probe()
         except IncompatibleError as exc:
             pytest.skip(str(exc))
-    pytest.importorskip(PACKAGES[chosen])
+    package = pytest.importorskip(PACKAGES[chosen])
+    if chosen in PROVIDERS and PROVIDERS[chosen] not in package.get_available_providers():
+        pytest.skip("needs onnxruntime-gpu in the place of onnxruntime")
     if chosen in TENSORRT:
         monkeypatch.setitem(BACKENDS, chosen, TENSORRT[chosen])
     return chosen
