@@ -241,24 +241,6 @@ def test_without_an_engine_nothing_is_deserialised_and_the_command_is_named(
     assert trt.cuda.calls == []
 
 
-def test_an_engine_that_was_changed_is_not_deserialised(
-    trt: RecordingTensorRT, tmp_path: Path
-) -> None:
-    (file,) = (tmp_path / "engines").glob("*.engine")
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
-    with pytest.raises(IncompatibleError, match="was changed or damaged after it was written"):
-        TensorRT(MODEL, what="graph 'ant'")
-    assert trt.deserialised == []
-
-
-def test_an_engine_of_another_graph_is_not_deserialised(trt: RecordingTensorRT) -> None:
-    with pytest.raises(IncompatibleError, match="has no engine for"):
-        TensorRT(encoder_graph(factor=3), what="graph 'ant'")
-    assert trt.deserialised == []
-
-
 def test_an_engine_for_a_dla_runs_on_that_core(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
