@@ -200,7 +200,8 @@ def writing(folder: Path, *, wait_s: float = 10.0) -> Iterator[None]:
         ConfigError: another process is, and after ``wait_s`` still.
         ArtefactError: the lock is a link.
     """
-    from filelock import FileLock, Timeout  # brings asyncio and sqlite3: who reads needs none
+    # They bring asyncio and sqlite3, and who reads needs none.
+    from filelock import FileLock, SoftFileLock, Timeout
 
     if (folder / _LOCK).is_symlink():
         raise ArtefactError(f"{folder / _LOCK} is a link, and a bundle holds none; remove it")
@@ -208,8 +209,12 @@ def writing(folder: Path, *, wait_s: float = 10.0) -> Iterator[None]:
     try:
         lock.acquire(timeout=wait_s)
     except Timeout as exc:
+        # On a file system without locks it has become a file that names its holder. One who was
+        # killed on this machine keeps out nobody; of another machine's nothing can be known.
+        soft = isinstance(lock, SoftFileLock)
+        gone = f". If its machine was switched off, remove {folder / _LOCK}" if soft else ""
         raise ConfigError(
-            f"another process is writing {folder}; try again when it is done"
+            f"another process is writing {folder}; try again when it is done{gone}"
         ) from exc
     try:
         yield

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +241,32 @@ def test_whoever_holds_the_bundle_already_may_write_it(written: Path) -> None:
             other.acquire(timeout=0)
     with writing(written, wait_s=0):
         assert open_bundle(written).digest == linear_bundle(2).digest
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows locks otherwise")
+@pytest.mark.filterwarnings("ignore:flock not supported:UserWarning")
+def test_without_locks_in_the_file_system_one_writes_too_and_the_file_left_behind_is_named(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def missing(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    lock = written / ".lock"
+    with writing(written, wait_s=0):
+        assert str(os.getpid()) in lock.read_text()
+        host = lock.read_text().split("\n")[1]
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    lock.write_text(f"{dead.pid}\n{host}\n")  # killed on this machine
+    with writing(written, wait_s=1):
+        pass
+    lock.write_text(f"{dead.pid}\nanother-{host}\n")
+    words = r"try again when it is done\. If its machine was switched off, remove .*/\.lock$"
+    with pytest.raises(ConfigError, match=words), writing(written, wait_s=0.1):
+        pass
 
 
 def test_whoever_comes_second_with_a_new_bundle_is_told(
