@@ -178,7 +178,8 @@ def test_verify_writes_json_only_to_stdout(mmedge: Run, demo_bundle: Path) -> No
 
 
 def test_predict_writes_one_line_of_json_per_window(mmedge: Run, demo_bundle: Path) -> None:
-    code, out, err = mmedge("predict", demo_bundle, "--text", "even", "--json")
+    command = ("predict", demo_bundle, "--backend", "cpu", "--text", "even", "--json")
+    code, out, err = mmedge(*command)
     assert (code, err) == (0, "")
     (line,) = out.splitlines()
     answer = json.loads(line)
@@ -188,7 +189,7 @@ def test_predict_writes_one_line_of_json_per_window(mmedge: Run, demo_bundle: Pa
 
 
 def test_predict_shows_one_line_per_window(mmedge: Run, demo_bundle: Path) -> None:
-    code, out, err = mmedge("predict", demo_bundle, "hint=even")
+    code, out, err = mmedge("predict", demo_bundle, "--backend", "cpu", "hint=even")
     assert (code, err) == (0, "")
     assert out.startswith("   0.00 s  digit: ")
 

@@ -123,8 +123,9 @@ def test_a_recording_that_exists_is_never_written_into(mmedge: Run, tmp_path: Pa
 def test_a_camera_that_is_not_there_is_said_at_once_and_at_the_end(mmedge: Run) -> None:
     pytest.importorskip("cv2")
     # A process of its own: OpenCV writes past Python's streams.
+    options = ["--camera", "77", "--backend", "cpu", "--for", "1.5", "--json"]
     done = subprocess.run(
-        [sys.executable, "-m", "mmedge", "serve", "--camera", "77", "--for", "1.5", "--json"],
+        [sys.executable, "-m", "mmedge", "serve", *options],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -68,7 +68,7 @@ def test_a_file_that_cannot_be_read_ends_with_one_message(
     mmedge: Run, demo_bundle: Path, tmp_path: Path, case: tuple[Callable[[Path], Path], int, str]
 ) -> None:
     make, code, words = case
-    ended, out, err = mmedge("predict", demo_bundle, make(tmp_path))
+    ended, out, err = mmedge("predict", demo_bundle, make(tmp_path), "--backend", "cpu")
     assert (ended, out) == (code, "")
     assert err.startswith("mmedge: ")
     assert words in err
