@@ -99,12 +99,11 @@ def show_bench(found: Bench) -> None:
     out.print(f"record: {escape(found.kept)}", highlight=False, soft_wrap=True)
     best = found.best
     if best is not None:
-        out.print(
-            f"take: [bold]--backend {best.backend} --plan {best.plan}[/], which takes "
-            f"{best.ratio:.2f} of the time of {_named(found.rows[0])}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        beside = f"which takes {best.ratio:.2f} of the time of {_named(found.rows[0])}"
+        if best is found.rows[0]:
+            beside = "since nothing else is faster here by a tenth"
+        named = f"[bold]--backend {best.backend} --plan {best.plan}[/]"
+        out.print(f"take: {named}, {beside}", highlight=False, soft_wrap=True)
 
 
 def _show_whole(found: Bench) -> None:
