@@ -113,7 +113,7 @@ def test_a_recording_that_ended_at_its_limit_repeats_the_decisions_up_to_there(
     config = ServeConfig(
         inputs=Inputs(files=(CLIP,)),
         outputs=Outputs(jsonl=live, as_json=True, record=RecordConfig(path=folder, max_s=1.0)),
-        for_s=3,
+        for_s=2,
     )
     serve(DEMO, config, trust)
     header = parse_header(folder)
