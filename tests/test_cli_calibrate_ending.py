@@ -51,13 +51,15 @@ def stages(process: subprocess.Popen[str]) -> Iterator[str]:
     yield from process.stderr
 
 
-# Each at an early and at a late stage; Ctrl-C at every one is `test_calibrate.py`'s.
+# SIGTERM at every stage; Ctrl-C at two, and at every one in `test_calibrate.py`.
 @pytest.mark.parametrize(
     ("at", "ending"),
     [
         ("samples", (signal.SIGINT, 130)),
+        ("samples", (signal.SIGTERM, -15)),
         ("ranges of 'mic'", (signal.SIGTERM, -15)),
         ("cost, each alone", (signal.SIGINT, 130)),
+        ("cost, each alone", (signal.SIGTERM, -15)),
         ("no decision", (signal.SIGTERM, -15)),
     ],
 )
