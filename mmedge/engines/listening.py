@@ -72,7 +72,7 @@ def listener_of(trt: Any) -> Any:
             mine = self.listening.get(threading.get_ident())
             for heard in list(self.listening.values()) if mine is None else [mine]:
                 if severity in loud:
-                    heard.complaints.append(message)
+                    heard.complaints.append(message.strip(" ."))  # it pads some
                 elif message.startswith("Layers:"):
                     heard.layers = message
             _LOG.debug("%s", message)
