@@ -108,7 +108,8 @@ def main() -> None:
         camera.write_text(BY_CAMERA)
         model.write_bytes(monolith(["image"]).SerializeToString())
         save_bundle(bundle({"camera": IMAGE}), Path(folder, "live.mmedge"))
-        serve = ["serve", str(Path(folder, "live.mmedge")), "--json"]
+        # The backend by name: a first start would try those that are installed.
+        serve = ["serve", str(Path(folder, "live.mmedge")), "--backend", "cpu", "--json"]
         runs = {
             "serve": [str(camera), str(film), *serve, "--camera", "0", "--for", "2"],
             "serve --play": ["-m", "mmedge", *serve, "--play", str(film)],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from mmedge.runtime.backends import BACKENDS, onnxruntime_cpu
 from mmedge.runtime.predictor import Predictor
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for tests that import it themselves
+# A script that begins the tests in the background has them, and what they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DEMO = Path(__file__).resolve().parents[1] / "mmedge" / "demo" / "digits.mmedge"
 
