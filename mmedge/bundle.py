@@ -200,19 +200,20 @@ def writing(folder: Path, *, wait_s: float = 10.0) -> Iterator[None]:
         ConfigError: another process is, and after ``wait_s`` still.
         ArtefactError: the lock is a link.
     """
-    # They bring asyncio and sqlite3, and who reads needs none.
-    from filelock import FileLock, SoftFileLock, Timeout
+    from filelock import FileLock, Timeout  # brings asyncio and sqlite3: who reads needs none
 
-    if (folder / _LOCK).is_symlink():
-        raise ArtefactError(f"{folder / _LOCK} is a link, and a bundle holds none; remove it")
-    lock = FileLock(folder / _LOCK, is_singleton=True)
+    file, gone = folder / _LOCK, ""
+    if file.is_symlink():
+        raise ArtefactError(f"{file} is a link, and a bundle holds none; remove it")
+    lock = FileLock(file, is_singleton=True)
     try:
         lock.acquire(timeout=wait_s)
     except Timeout as exc:
-        # On a file system without locks it has become a file that names its holder. One who was
+        # On a file system without locks the file is one, and names its holder. One who was
         # killed on this machine keeps out nobody; of another machine's nothing can be known.
-        soft = isinstance(lock, SoftFileLock)
-        gone = f". If its machine was switched off, remove {folder / _LOCK}" if soft else ""
+        with contextlib.suppress(FileNotFoundError):  # given back meanwhile
+            if file.stat().st_size:
+                gone = f". If its machine was switched off, remove {file}"
         raise ConfigError(
             f"another process is writing {folder}; try again when it is done{gone}"
         ) from exc
