@@ -21,6 +21,9 @@ __all__ = ["first_run"]
 
 _log = logging.getLogger(__name__)
 
+PATIENCE_S = 120.0
+"""A start waits no longer, though a driver hangs or another measures for ever."""
+
 # Not by the folder that it is started in; packages are those that this process sees.
 _BOOTSTRAP = (
     "import json, runpy, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
@@ -50,9 +53,13 @@ def first_run(bundle: Path, digest: str) -> Record:
         errors="replace",
     ) as process:
         try:
-            out, errors = process.communicate()
-        except BaseException:  # interrupted: so is the other one
+            out, errors = process.communicate(timeout=PATIENCE_S)
+        except BaseException as exc:  # what interrupts this process ends the other one, too
             process.terminate()
+            if isinstance(exc, subprocess.TimeoutExpired):
+                raise IncompatibleError(
+                    f"it took more than {PATIENCE_S:g} s; 'mmedge bench' has more patience"
+                ) from exc
             raise
     try:
         found = FirstRun.model_validate_json(out)

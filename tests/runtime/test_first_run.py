@@ -86,6 +86,22 @@ def test_one_that_is_interrupted_leaves_no_record_and_holds_up_nobody(
     assert run(bundle) == find_record(open_bundle(bundle))[0]
 
 
+def test_a_start_does_not_wait_for_ever(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = tmp_path / "cache" / "bench" / ".lock"
+    held.parent.mkdir(parents=True)
+    monkeypatch.setattr("mmedge.runtime.first_run.PATIENCE_S", 0.5)
+    begin_s = time.monotonic()
+    with (
+        FileLock(held).acquire(),
+        pytest.raises(IncompatibleError, match=r"it took more than 0\.5 s; 'mmedge bench' has"),
+    ):
+        run(bundle)
+    assert time.monotonic() - begin_s < 5
+    assert find_record(open_bundle(bundle)) == (None, "")
+
+
 def test_why_nothing_could_be_measured_is_told(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(IncompatibleError, match="there is no bundle at"):
         first_run(tmp_path / "none.mmedge", "x")
